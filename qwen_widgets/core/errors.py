@@ -1,0 +1,210 @@
+"""QwenError and its kinds: each says whether money was spent and what to do next."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Paid = Literal["no", "yes", "unknown"]
+
+# C0 and C1 control characters, and the bidirectional overrides that can disguise text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+# A terminal escape goes as a whole: what is left of one without its ESC would be read as text.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_LONGEST = 300
+
+
+def clean(text: object, *, longest: int = _LONGEST) -> str:
+    """Make foreign text fit for a message: one line, no control characters, at most `longest` characters."""
+    line = _CONTROL.sub(" ", _ESCAPE.sub("", str(text)))
+    line = " ".join(line.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+class QwenError(Exception):
+    """Anything that this package reports.
+
+    Attributes
+    ----------
+    paid : {"no", "yes", "unknown"}
+        Whether money was spent on what failed.
+    next_step : str
+        What the user can do now, one sentence; empty where the message says it.
+    prediction_id : str or None
+        The service's job, where there is one.
+    """
+
+    paid: Paid = "no"
+    next_step: str = ""
+    #: The short title of a failed cell.
+    title: str = "Failed"
+    #: Whether the same request may succeed when it is asked again unchanged.
+    may_retry: bool = False
+    #: Whether no further request of the same run can succeed.
+    stops_run: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        paid: Paid | None = None,
+        next_step: str | None = None,
+        prediction_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        if paid is not None:
+            self.paid = paid
+        if next_step is not None:
+            self.next_step = next_step
+        self.prediction_id = prediction_id
+
+    @property
+    def message(self) -> str:
+        """The sentence that says what was wrong."""
+        return str(self.args[0]) if self.args else ""
+
+
+class InputError(QwenError, ValueError):
+    """What the user typed can't be used: nothing was sent, nothing was bought."""
+
+    title = "Can't run"
+
+
+class SettingsError(QwenError):
+    """A setting (address, folder, provider) can't be used."""
+
+    title = "Settings"
+
+
+class BudgetError(QwenError):
+    """A run would cost more than is allowed: nothing was bought."""
+
+    title = "Over the limit"
+
+
+class LedgerError(QwenError):
+    """The ledger can't be read or written, so nothing may be bought."""
+
+    title = "Ledger"
+
+
+class KeyRefusedError(QwenError):
+    """The API key is missing, wrong, or lacks the role (HTTP 401, 403)."""
+
+    title = "Key refused"
+    next_step = "Set WAVESPEED_API_KEY or use %qwen login, then run the cell again."
+    may_retry = True
+    stops_run = True
+
+
+class NoCreditError(QwenError):
+    """The account has no credit left; the API says so with HTTP 400 or 402."""
+
+    title = "No credit"
+    next_step = "Top up the account, then run the cell again."
+    may_retry = True
+    stops_run = True
+
+
+class RejectedError(QwenError):
+    """The API refused the request as it is (bad parameter, unknown model): nothing was bought."""
+
+    title = "Refused"
+    next_step = "Change the request and run the cell again."
+
+
+class RateLimitedError(QwenError):
+    """The account's rate or concurrency limit was reached (HTTP 429): nothing was bought.
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds that the server asked to wait.
+    """
+
+    title = "Too many at once"
+    next_step = "Wait a minute and run the cell again: what is already here costs nothing."
+    may_retry = True
+    retry_after: float | None = None
+
+
+class NotSentError(QwenError):
+    """The request never left this machine (DNS, refused, TLS): nothing was bought."""
+
+    title = "Not sent"
+    next_step = "Check the network and run the cell again."
+    may_retry = True
+
+
+class UnknownOutcomeError(QwenError):
+    """A submit was sent and its answer was lost: the picture may exist and may be charged. Never sent again blindly."""
+
+    title = "Not known"
+    paid: Paid = "unknown"
+    next_step = "The account's history shows whether it was made; grid.retry() buys it again."
+
+
+class PredictionFailedError(QwenError):
+    """The service took the request and reported a failure; failed predictions are refunded within 3 hours.
+
+    Attributes
+    ----------
+    code : int or None
+        The business code of the task, 1400 to 5004.
+    """
+
+    title = "Failed"
+    next_step = (
+        "Not charged in the end: failed predictions are refunded. Run the cell again or change the wording."
+    )
+    may_retry = True
+    code: int | None = None
+
+
+class ModeratedError(PredictionFailedError):
+    """The service flagged the prompt or the picture (inner code 1200)."""
+
+    title = "Moderated"
+    next_step = "Not charged. Change the wording and run again."
+    may_retry = False
+
+
+class StillRunningError(QwenError):
+    """The prediction did not end within its deadline; it goes on at the service."""
+
+    title = "Still running"
+    paid: Paid = "yes"
+    next_step = "Run the cell again later: it asks for the same prediction and buys nothing."
+    may_retry = True
+
+
+class UnavailableError(QwenError):
+    """A call that is free to repeat (a result, a picture, a price) got no usable answer."""
+
+    title = "No answer"
+    next_step = "Run the cell again: what is paid for is fetched, not bought again."
+    may_retry = True
+
+
+class ExpiredError(QwenError):
+    """The service has deleted the prediction or its picture (it keeps them for 7 days)."""
+
+    title = "Gone"
+    paid: Paid = "yes"
+    next_step = "The service deletes pictures after 7 days; grid.retry() buys it again."
+
+
+class PictureError(QwenError):
+    """What came as a picture can't be used: not PNG, JPEG or WebP, too large, truncated, unreadable."""
+
+    title = "Bad picture"
+    paid: Paid = "yes"
+    next_step = "The file is kept beside the ledger; grid.retry() buys it again."
+
+
+class StoppedError(QwenError):
+    """The run was stopped before this picture was bought."""
+
+    title = "Stopped"
+    next_step = "Run the cell again to buy it."
+    may_retry = True

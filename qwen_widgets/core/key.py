@@ -1,0 +1,55 @@
+"""ApiKey: the one object that holds the API key, without repr, str or pickle."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from qwen_widgets.core.errors import SettingsError
+
+
+class ApiKey:
+    """An API key that can be used and can't be shown.
+
+    Parameters
+    ----------
+    text : str
+        The key; blanks and line ends around it are dropped.
+
+    Raises
+    ------
+    SettingsError
+        It is empty, or a character inside is not printable ASCII. The message gives the place, never the text.
+    """
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        text = text.strip()
+        if not text:
+            raise SettingsError("API key: it is empty.")
+        for place, character in enumerate(text, 1):
+            if not "!" <= character <= "~":
+                raise SettingsError(
+                    f"API key: character {place} of {len(text)} can't be part of a key (a blank, a line end "
+                    "or a letter outside ASCII, as pasting leaves them); copy it again."
+                )
+        self.__text = text
+
+    def authorization(self) -> str:
+        """Return the value of the Authorization header."""
+        return f"Bearer {self.__text}"
+
+    def inside(self, text: str) -> bool:
+        """Whether a text contains the key."""
+        return self.__text in text
+
+    def __repr__(self) -> str:
+        return "ApiKey(hidden)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an ApiKey can't be pickled or copied")

@@ -1,0 +1,508 @@
+"""The ledger: SQLite; every picture from intent to file. The only importer of sqlite3.
+
+One connection on one thread of its own. A purchase's row is durable before its money is spent
+(``synchronous=FULL``), and a unique index lets no two kernels have the same picture under way at once.
+
+States: planned → sending → submitted → completed → stored, and unknown, rejected, failed, expired,
+invalid_output. `OPEN` are those from which a picture can still come without a second purchase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sqlite3
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from qwen_widgets.core import errors
+from qwen_widgets.core.errors import LedgerError, QwenError
+from qwen_widgets.core.models import Size
+from qwen_widgets.core.request import ImageRequest
+
+T = TypeVar("T")
+State = Literal[
+    "planned", "sending", "submitted", "completed", "stored",
+    "unknown", "rejected", "failed", "expired", "invalid_output",
+]  # fmt: skip
+OPEN = ("planned", "sending", "submitted", "completed", "unknown")
+SCHEMA = 1
+#: Seconds that a claim holds without being renewed.
+LEASE = 30.0
+_BALLAST = 256 * 1024
+_MICRO = Decimal(1_000_000)
+
+_TABLES = """
+CREATE TABLE purchase (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    prediction_id TEXT,
+    outputs TEXT,
+    flagged INTEGER NOT NULL DEFAULT 0,
+    seconds REAL,
+    sha256 TEXT,
+    suffix TEXT,
+    got_width INTEGER,
+    got_height INTEGER,
+    error TEXT,
+    owner TEXT,
+    lease_until REAL,
+    created_at REAL NOT NULL,
+    sent_at REAL,
+    ended_at REAL
+);
+CREATE UNIQUE INDEX purchase_open ON purchase (provider, key)
+    WHERE state IN ('planned', 'sending', 'submitted', 'completed', 'unknown');
+CREATE INDEX purchase_key ON purchase (provider, key, id);
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    purchase_id INTEGER NOT NULL,
+    at REAL NOT NULL,
+    state TEXT NOT NULL,
+    note TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    provider TEXT NOT NULL,
+    title TEXT NOT NULL,
+    cell TEXT NOT NULL,
+    created_at REAL NOT NULL
+);
+CREATE TABLE duration (model TEXT NOT NULL, provider TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
+CREATE INDEX duration_model ON duration (provider, model, at);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: a purchase, and what has become of it.
+
+    Attributes
+    ----------
+    price : Decimal
+        US dollars it costs where it comes to be charged.
+    sent_at, created_at : float
+        Seconds since the epoch.
+    got : Size or None
+        Pixel size of the stored picture.
+    """
+
+    id: int
+    provider: str
+    key: str
+    state: State
+    model: str
+    prompt: str
+    size: Size
+    seed: int
+    run_id: str
+    price: Decimal
+    prediction_id: str | None
+    outputs: tuple[str, ...]
+    flagged: bool
+    seconds: float | None
+    sha256: str | None
+    suffix: str | None
+    got: Size | None
+    error: QwenError | None
+    owner: str | None
+    lease_until: float
+    created_at: float
+    sent_at: float | None
+
+    @property
+    def spent(self) -> Decimal:
+        """US dollars that this purchase has cost, an unknown outcome counted as spent."""
+        if self.state in (
+            "sending",
+            "submitted",
+            "completed",
+            "stored",
+            "unknown",
+            "expired",
+            "invalid_output",
+        ):
+            return self.price
+        return Decimal(0)
+
+
+class Ledger:
+    """The ledger of one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made (0700) where it is missing; the file in it is 0600.
+    clock : callable
+        Seconds since the epoch.
+
+    Raises
+    ------
+    LedgerError
+        The file can't be opened, or a newer version wrote it.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
+        self._store = self._thread.submit(Store, folder, clock).result()
+
+    @property
+    def note(self) -> str:
+        """What opening has to report (a corrupt file set aside), or nothing."""
+        return self._store.note
+
+    def do(self, work: Callable[[Store], T]) -> Future[T]:
+        """Run some work on the ledger's thread, in one transaction."""
+        return self._thread.submit(self._store.transact, work)
+
+    async def run(self, work: Callable[[Store], T]) -> T:
+        """Await some work; once begun it is finished, even where the waiting is cancelled."""
+        return await asyncio.wrap_future(self.do(work))
+
+    def wait(self, work: Callable[[Store], T]) -> T:
+        """Do some work and block for it; not from an event loop."""
+        return self.do(work).result()
+
+    def close(self) -> None:
+        """Close the file; nothing may be asked of it afterwards."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.submit(self._store.close).result()
+        self._thread.shutdown()
+
+
+class Store:
+    """The statements, on the ledger's own thread."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.note = ""
+        #: Names this process to other kernels: pid, the machine's boot, and a mark of this ledger.
+        self.owner = f"{os.getpid()}:{_boot_id()}:{uuid.uuid4().hex[:8]}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path = folder / "ledger.sqlite3"
+            self._db = self._open()
+            self._ballast = folder / "ballast"
+            if not self._ballast.exists():
+                self._ballast.write_bytes(b"\0" * _BALLAST)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(
+                f"the ledger in {folder} can't be opened ({error}); QWEN_WIDGETS_HOME chooses another folder."
+            ) from None
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            aside = self._path.with_name(
+                f"ledger.corrupt-{int(self._clock())}-{uuid.uuid4().hex[:6]}.sqlite3"
+            )
+            self._path.rename(aside)
+            self.note = f"The ledger was unreadable and was set aside as {aside.name}; a new one was begun."
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        fresh = not self._path.exists()
+        if fresh:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=10, check_same_thread=True)
+        db.row_factory = sqlite3.Row
+        try:
+            db.execute("PRAGMA busy_timeout = 10000")
+            # Older versions can corrupt a WAL file with two writers (fixed in 3.51.3).
+            mode = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
+            db.execute(f"PRAGMA journal_mode = {mode}")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA:
+                raise LedgerError(
+                    f"the ledger in {self._path.parent} was written by a newer qwen_widgets (schema {version}, "
+                    f"this one knows {SCHEMA}); update the package."
+                )
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    if statement.strip():
+                        db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def transact(self, work: Callable[[Store], T]) -> T:
+        """Run some work in one transaction; on a full disk the ballast is freed and it is tried once more."""
+        try:
+            try:
+                return self._transact(work)
+            except sqlite3.OperationalError as error:
+                if "full" not in str(error) or not self._ballast.exists():
+                    raise
+                self._ballast.unlink()
+                return self._transact(work)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger can't be written ({error}); nothing more is bought.") from None
+
+    def _transact(self, work: Callable[[Store], T]) -> T:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            answer = work(self)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return answer
+
+    # --- asking ---------------------------------------------------------------------------------------
+
+    def latest(self, provider: str, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the newest row of each content key: a stored one before an ended one, an open one before both."""
+        found: dict[str, Record] = {}
+        for key in keys:
+            row = self._db.execute(
+                "SELECT * FROM purchase WHERE provider = ? AND key = ? ORDER BY"
+                f" state IN {OPEN} DESC, state = 'stored' DESC, id DESC LIMIT 1",
+                (provider, key),
+            ).fetchone()
+            if row is not None:
+                found[key] = _record(row)
+        return found
+
+    def get(self, row_id: int) -> Record:
+        """Return one row."""
+        row = self._db.execute("SELECT * FROM purchase WHERE id = ?", (row_id,)).fetchone()
+        if row is None:
+            raise LedgerError(f"the ledger has no row {row_id}.")
+        return _record(row)
+
+    def spent_since(self, provider: str, moment: float) -> Decimal:
+        """Return the US dollars spent at a provider since a moment, unknown outcomes included."""
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE provider = ? AND created_at >= ?", (provider, moment)
+        ).fetchall()
+        return sum((_record(row).spent for row in rows), Decimal(0))
+
+    def durations(self, provider: str, model: str) -> list[float]:
+        """Return the last 48 durations of a model, seconds from submit to completion, newest first."""
+        rows = self._db.execute(
+            "SELECT seconds FROM duration WHERE provider = ? AND model = ? ORDER BY at DESC LIMIT 48",
+            (provider, model),
+        )
+        return [row[0] for row in rows]
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def claim(self, provider: str, request: ImageRequest, run_id: str, price: Decimal) -> tuple[Record, bool]:
+        """Plan a purchase, or find the one that is open already.
+
+        Returns
+        -------
+        Record
+            The open row.
+        bool
+            Whether it is this process's to work on. A row whose owner is gone is taken over; where it was
+            being sent when its owner died, its outcome is unknown.
+        """
+        now = self._clock()
+        row = self._db.execute(
+            f"SELECT * FROM purchase WHERE provider = ? AND key = ? AND state IN {OPEN}",
+            (provider, request.key),
+        ).fetchone()
+        if row is None:
+            cursor = self._db.execute(
+                "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
+                " owner, lease_until, created_at) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    provider, request.key, request.model.id, request.prompt, *request.size, request.seed,
+                    run_id, int(price * _MICRO), self.owner, now + LEASE, now,
+                ),
+            )  # fmt: skip
+            row_id = int(cursor.lastrowid or 0)
+            self._event(row_id, "planned")
+            return self.get(row_id), True
+        record = _record(row)
+        if record.owner not in (None, self.owner) and not self._abandoned(record, now):
+            return record, False
+        # A row of this very process is in another of its runs, which goes on working on it.
+        if record.owner == self.owner and record.lease_until > now:
+            return record, False
+        self._db.execute(
+            "UPDATE purchase SET owner = ?, lease_until = ?, run_id = ? WHERE id = ?",
+            (self.owner, now + LEASE, run_id, record.id),
+        )
+        if record.state == "sending":
+            lost = errors.UnknownOutcomeError("The kernel ended while the order was being sent.")
+            self.move(record.id, "unknown", error=lost)
+        return self.get(record.id), True
+
+    def _abandoned(self, record: Record, now: float) -> bool:
+        if record.owner is None or record.lease_until <= now:
+            return True
+        pid, boot, _ = record.owner.split(":")
+        return boot != _boot_id() or not _alive(int(pid))
+
+    def move(
+        self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
+    ) -> None:
+        """Bring a row into a state, with the columns that go with it."""
+        columns: dict[str, Any] = {"state": state, **values}
+        if error is not None:
+            columns["error"] = _dump_error(error)
+        if state not in OPEN:
+            columns |= {"owner": None, "lease_until": None, "ended_at": self._clock()}
+        if state == "sending":
+            columns["sent_at"] = self._clock()
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(f"UPDATE purchase SET {names} WHERE id = ?", (*columns.values(), row_id))
+        self._event(row_id, state, note or (error.message if error is not None else ""))
+
+    def forget_plan(self, row_id: int) -> None:
+        """Take back a plan that was never sent."""
+        self._db.execute("DELETE FROM purchase WHERE id = ? AND state = 'planned'", (row_id,))
+        self._event(row_id, "stopped")
+
+    def reopen(self, row_id: int, state: State, *, note: str) -> bool:
+        """Bring an ended row back to an open state for this process; False where the key is open elsewhere."""
+        try:
+            self._db.execute(
+                "UPDATE purchase SET state = ?, owner = ?, lease_until = ?, error = NULL WHERE id = ?",
+                (state, self.owner, self._clock() + LEASE, row_id),
+            )
+        except sqlite3.IntegrityError:
+            return False
+        self._event(row_id, state, note)
+        return True
+
+    def renew(self, row_ids: Sequence[int]) -> None:
+        """Hold the claims for another `LEASE` seconds."""
+        until = self._clock() + LEASE
+        self._db.executemany(
+            "UPDATE purchase SET lease_until = ? WHERE id = ? AND owner = ?",
+            [(until, row_id, self.owner) for row_id in row_ids],
+        )
+
+    def release(self, row_id: int) -> None:
+        """Give a claim up: the row stays open for whoever asks next."""
+        self._db.execute("UPDATE purchase SET owner = NULL, lease_until = NULL WHERE id = ?", (row_id,))
+
+    def write_run(self, run_id: str, provider: str, title: str, cell: str) -> None:
+        """Keep a run's title and the cell that reproduces it."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO run (id, provider, title, cell, created_at) VALUES (?, ?, ?, ?, ?)",
+            (run_id, provider, title, cell, self._clock()),
+        )
+
+    def write_duration(self, provider: str, model: str, seconds: float) -> None:
+        """Keep the seconds from submit to completion."""
+        self._db.execute(
+            "INSERT INTO duration (provider, model, seconds, at) VALUES (?, ?, ?, ?)",
+            (provider, model, seconds, self._clock()),
+        )
+
+    def _event(self, row_id: int, state: str, note: str = "") -> None:
+        self._db.execute(
+            "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)",
+            (row_id, self._clock(), state, note),
+        )
+
+
+def _record(row: sqlite3.Row) -> Record:
+    return Record(
+        id=row["id"],
+        provider=row["provider"],
+        key=row["key"],
+        state=row["state"],
+        model=row["model"],
+        prompt=row["prompt"],
+        size=Size(row["width"], row["height"]),
+        seed=row["seed"],
+        run_id=row["run_id"],
+        price=Decimal(row["price"]) / _MICRO,
+        prediction_id=row["prediction_id"],
+        outputs=tuple(json.loads(row["outputs"] or "[]")),
+        flagged=bool(row["flagged"]),
+        seconds=row["seconds"],
+        sha256=row["sha256"],
+        suffix=row["suffix"],
+        got=Size(row["got_width"], row["got_height"]) if row["got_width"] else None,
+        error=_load_error(row["error"]),
+        owner=row["owner"],
+        lease_until=row["lease_until"] or 0.0,
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )
+
+
+def _dump_error(error: QwenError) -> str:
+    return json.dumps(
+        {
+            "kind": type(error).__name__,
+            "message": error.message,
+            "paid": error.paid,
+            "next_step": error.next_step,
+            "prediction_id": error.prediction_id,
+        }
+    )
+
+
+def _load_error(text: str | None) -> QwenError | None:
+    if not text:
+        return None
+    values = json.loads(text)
+    kind = getattr(errors, values["kind"], QwenError)
+    error: QwenError = kind(
+        values["message"],
+        paid=values["paid"],
+        next_step=values["next_step"],
+        prediction_id=values["prediction_id"],
+    )
+    return error
+
+
+@lru_cache(maxsize=1)
+def _boot_id() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return sys.platform
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # no cheap way to ask: the lease decides
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,177 @@
+"""What a grid says of itself: Grid in, GridView out, in the words that people read."""
+
+from __future__ import annotations
+
+from qwen_widgets.core.engine import CellState
+from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.sweep import Row, Sweep
+from qwen_widgets.grid.grid import Cell, Grid
+from qwen_widgets.grid.marks import mark
+from qwen_widgets.grid.view import CellView, ColumnView, GridView, RowView, Shown
+
+_SHOWN: dict[CellState, Shown] = {
+    "planned": "waiting",
+    "sending": "running",
+    "submitted": "running",
+    "completed": "running",
+    "stored": "stored",
+    "unknown": "unknown",
+    "rejected": "failed",
+    "failed": "failed",
+    "expired": "failed",
+    "invalid_output": "failed",
+    "stopped": "stopped",
+}
+_PAID = {"no": "Not charged.", "yes": "Charged.", "unknown": "It may have been charged."}
+
+
+def money(amount: float) -> str:
+    """Return US dollars as people write them: ``$0.30``, and three places where two would round."""
+    return f"${amount:.2f}" if abs(amount * 100 - round(amount * 100)) < 1e-6 else f"${amount:.3f}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration in short: ``0.4 s``, ``12 s``, ``3 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def plural(count: int, word: str) -> str:
+    """Return ``1 seed`` or ``4 seeds``."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def sweep_text(sweep: Sweep) -> str:
+    """Return ``2 prompts × 4 seeds``, with the sizes and models where there are several."""
+    axes = [plural(len(sweep.prompts), "prompt"), plural(len(sweep.seeds), "seed")]
+    for values, word in ((sweep.sizes, "size"), (sweep.models, "model")):
+        if len(values) > 1:
+            axes.append(plural(len(values), word))
+    return " × ".join(axes)
+
+
+def describe(grid: Grid) -> GridView:
+    """Return everything that the views show of a grid, as it is now."""
+    sweep = grid.sweep
+    cells = {(cell.row, cell.column): cell for cell in grid}
+    views = tuple(
+        _cell_view(cells[r, c]) if (r, c) in cells else CellView(r, c, "blank", 1, 1, "not asked for")
+        for r in range(len(sweep.rows))
+        for c in range(len(sweep.seeds))
+    )
+    shown = [view for view in views if view.state != "blank"]
+    done = sum(view.state == "stored" for view in shown)
+    failed = sum(view.state in ("failed", "unknown") for view in shown)
+    running = not grid.done
+    return GridView(
+        run_id=grid.run_id,
+        title=grid.title,
+        facts=(
+            sweep_text(sweep),
+            *_asked(sweep),
+            *_standing(grid, done, failed, len(shown), running=running),
+        ),
+        foot=(*_asked(sweep, full=True), *_standing(grid, done, failed, len(shown), running=running)),
+        provider=grid.provider.title,
+        offline=grid.provider.offline,
+        done=done,
+        failed=failed,
+        total=len(shown),
+        running=running,
+        rows=tuple(
+            _row_view(sweep, r, [view for view in shown if view.row == r]) for r in range(len(sweep.rows))
+        ),
+        columns=tuple(ColumnView(f"seed {seed}") for seed in sweep.seeds),
+        cells=views,
+        magic=grid.magic(),
+    )
+
+
+def _asked(sweep: Sweep, *, full: bool = False) -> tuple[str, ...]:
+    """Return the model and the size, where all pictures share them."""
+    facts = []
+    if len(sweep.models) == 1:
+        facts.append(sweep.models[0].title)
+    if len(sweep.sizes) == 1:
+        size = sweep.sizes[0]
+        ratio = size.ratio or str(size)
+        facts.append(f"{ratio}, {size}" if full and size.ratio else ratio)
+    return tuple(facts)
+
+
+def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) -> tuple[str, ...]:
+    facts = []
+    if running or done < total:
+        facts.append(f"{done} of {total}")
+    if failed:
+        facts.append(f"{failed} failed")
+    cached = sum(cell.cached for cell in grid)
+    if cached and not running:
+        facts.append(f"{cached} already here")
+    facts.append("no cost" if grid.provider.offline else money(grid.cost))
+    if running:
+        left = grid.seconds_left
+        if left is not None:
+            facts.append(f"{seconds_text(left)} left")
+    elif grid.seconds >= 0.05:
+        facts.append(seconds_text(grid.seconds))
+    return tuple(facts)
+
+
+def _row_view(sweep: Sweep, r: int, cells: list[CellView]) -> RowView:
+    row = sweep.rows[r]
+    done = sum(view.state == "stored" for view in cells)
+    failed = sum(view.state in ("failed", "unknown") for view in cells)
+    tally = f"{done} of {len(cells)}" + (f" · {failed} failed" if failed else "")
+    return RowView(
+        prompt=row.prompt,
+        parts=mark(row.prompt, sweep.rows[0].prompt),
+        note=_row_note(sweep, row),
+        tally=tally,
+    )
+
+
+def _row_note(sweep: Sweep, row: Row) -> str:
+    notes = []
+    if len(sweep.sizes) > 1:
+        notes.append(row.size.ratio or str(row.size))
+    if len(sweep.models) > 1:
+        notes.append(row.model.title)
+    return " · ".join(notes)
+
+
+def _cell_view(cell: Cell) -> CellView:
+    state = _SHOWN[cell.state]
+    error = cell.error
+    size = cell.size or cell.request.size
+    waits = cell.state in ("planned", "submitted") and error is not None
+    # An open cell with a lasting error (still running, key refused while polling) is no longer worked on.
+    if cell.state == "submitted" and error is not None:
+        state = "unknown"
+    told = error is not None and (state in ("failed", "unknown", "stopped") or waits)
+    warning = ""
+    if cell.size is not None and cell.size != cell.request.size:
+        warning = f"{cell.size}, asked {cell.request.size}"
+    return CellView(
+        row=cell.row,
+        column=cell.column,
+        state=state,
+        width=size.width,
+        height=size.height,
+        alt=f"{cell.request.prompt}, seed {cell.request.seed}, {state}",
+        cost="from cache" if cell.cached else (money(cell.cost) if cell.cost else ""),
+        cached=cell.cached,
+        title=error.title if told and error else "",
+        reason=error.message if told and error else "",
+        paid=_paid_text(error) if told and error and state in ("failed", "unknown") else "",
+        next_step=error.next_step if told and error else "",
+        since=cell.since if state == "running" else 0.0,
+        warning=warning,
+    )
+
+
+def _paid_text(error: QwenError) -> str:
+    words = _PAID[error.paid]
+    # The next step of some errors says it already.
+    return "" if "charged" in error.next_step.lower() else words

@@ -1,0 +1,118 @@
+"""What leaves a grid: a table, a folder of pictures, an HTML page."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, plan_sweep, read_seeds
+
+if TYPE_CHECKING:
+    from qwen_widgets.grid.grid import Cell, Grid
+
+#: Pixels of the longer side of a page's thumbnails.
+PAGE_SIDE = 512
+
+
+def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None) -> Sweep:
+    """Return the sweep with rows for further prompts and columns for further seeds."""
+    if prompts is None and seeds is None:
+        raise InputError("add: give prompts, seeds or both.")
+    rows: list[Row] = []
+    if prompts is not None:
+        planned = plan_sweep(prompts, seeds=sweep.seeds, sizes=list(sweep.sizes), models=list(sweep.models))
+        rows = list(planned.rows)
+    new_seeds = read_seeds(seeds, None)[0] if seeds is not None else ()
+    return sweep.extended(rows, new_seeds)
+
+
+def records(grid: Grid) -> list[dict[str, Any]]:
+    """Return a dict per cell; costs in US dollars, times in seconds, sizes in pixels."""
+    return [_record(cell) for cell in grid]
+
+
+def _record(cell: Cell) -> dict[str, Any]:
+    return {
+        "row": cell.row,
+        "column": cell.column,
+        "prompt": cell.request.prompt,
+        "seed": cell.request.seed,
+        "width": cell.request.size.width,
+        "height": cell.request.size.height,
+        "model": cell.request.model.name,
+        "state": cell.state,
+        "cached": cell.cached,
+        "cost": cell.cost,
+        "seconds": cell.seconds,
+        "path": str(cell.path) if cell.path is not None else None,
+        "prediction_id": cell.prediction_id,
+        "error": cell.error.message if cell.error is not None else None,
+    }
+
+
+def to_frame(grid: Grid) -> Any:
+    """Return a pandas DataFrame, or a list of dicts where pandas isn't installed."""
+    try:
+        import pandas as pd  # noqa: PLC0415  (an extra, and slow to import)
+    except ImportError:
+        return records(grid)
+    return pd.DataFrame(records(grid))
+
+
+def save(grid: Grid, folder: Path) -> list[Path]:
+    """Copy the stored pictures into a folder as ``01-02-a-red-fox-seed-7.png`` (row, column)."""
+    folder = folder.expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"save {str(folder)!r}: that folder can't be made ({error.strerror}).") from None
+    saved = []
+    for cell in grid:
+        source = cell.path
+        if source is None:
+            continue
+        name = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}-seed-{cell.request.seed}"
+        target = folder / f"{name}{source.suffix}"
+        write_atomic(target, source.read_bytes())
+        saved.append(target)
+    return saved
+
+
+def slug(text: str, *, longest: int = 40) -> str:
+    """Return a text as part of a file name: letters and digits of any script, hyphens, at most `longest`.
+
+    Never empty, no dots and no slashes; the 40 characters are at most 160 bytes.
+    """
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text))
+    short = ""
+    for word in words:
+        longer = f"{short}-{word}" if short else word
+        if len(longer) > longest:
+            break
+        short = longer
+    return (short or "".join(words)[:longest] or "picture").lower()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a link of that name is replaced, never followed."""
+    part = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(part, flags, 0o666), "wb") as file:
+        file.write(data)
+    part.replace(path)
+
+
+def to_html(grid: Grid, path: Path) -> Path:
+    """Write the grid as one HTML file with its pictures inside."""
+    from qwen_widgets.grid.describe import describe  # noqa: PLC0415  (describe reads grids, this is their part)
+    from qwen_widgets.grid.snapshot import render_page  # noqa: PLC0415
+
+    page = render_page(describe(grid), grid.thumbnails(PAGE_SIDE))
+    path = path.expanduser()
+    write_atomic(path, page.encode())
+    return path

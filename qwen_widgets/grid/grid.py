@@ -1,0 +1,419 @@
+"""Grid and Cell: what a run gives back. Select, extend, retry, export."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qwen_widgets.core import pictures
+from qwen_widgets.core.engine import CellState, CellUpdate, Plan
+from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.ledger import Record
+from qwen_widgets.core.models import Size
+from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
+from qwen_widgets.grid import export
+from qwen_widgets.grid.recipe import write_cell
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from qwen_widgets.grid.show import View
+
+#: States in which nothing more will happen by itself.
+_ENDED = ("stored", "unknown", "rejected", "failed", "expired", "invalid_output", "stopped")
+_FAILED = ("rejected", "failed", "expired", "invalid_output")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who makes the pictures: the ledger's name for it, the name people read, and whether it is the embedded one."""
+
+    name: str
+    title: str
+    offline: bool
+
+
+class Runner(Protocol):
+    """What a grid asks of the studio: to run more into it."""
+
+    def extend(self, grid: Grid, sweep: Sweep) -> None:
+        """Run a larger sweep into the grid."""
+
+    def retry(self, grid: Grid) -> None:
+        """Buy again what failed."""
+
+    def show(self, grid: Grid) -> None:
+        """Show the grid in the front end."""
+
+
+class Cell:
+    """One place in the grid."""
+
+    __slots__ = ("_grid", "column", "request", "row")
+
+    def __init__(self, grid: Grid, row: int, column: int, request: ImageRequest) -> None:
+        self._grid = grid
+        self.row = row
+        self.column = column
+        self.request = request
+
+    @property
+    def _update(self) -> CellUpdate | None:
+        return self._grid._updates.get(self.request.key)  # noqa: SLF001  (grid and cell are one)
+
+    @property
+    def state(self) -> CellState:
+        """How far it is: `planned`, `sending`, `submitted`, `completed`, `stored`; `stopped`; `failed` and its kin."""
+        update = self._update
+        return update.state if update is not None else "planned"
+
+    @property
+    def error(self) -> QwenError | None:
+        """Why there is no picture, with `.paid` and `.next_step`; None where nothing is wrong."""
+        update = self._update
+        return update.error if update is not None else None
+
+    @property
+    def _record(self) -> Record | None:
+        update = self._update
+        return update.record if update is not None else None
+
+    @property
+    def cost(self) -> float:
+        """US dollars that this grid spent on the cell: 0 where the picture was here already."""
+        update = self._update
+        if update is None or update.record is None or update.cached:
+            return 0.0
+        return float(_spent(update))
+
+    @property
+    def cached(self) -> bool:
+        """Whether the picture was here before the run."""
+        update = self._update
+        return update is not None and update.cached
+
+    @property
+    def prediction_id(self) -> str | None:
+        """The service's id of the job."""
+        return self._record.prediction_id if self._record is not None else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from submit to completion."""
+        return self._record.seconds if self._record is not None else None
+
+    @property
+    def size(self) -> Size | None:
+        """The pixel size that the stored picture really has."""
+        return self._record.got if self._record is not None else None
+
+    @property
+    def since(self) -> float:
+        """Seconds since the epoch at which the request was sent; 0 before."""
+        return (self._record.sent_at or 0.0) if self._record is not None else 0.0
+
+    @property
+    def path(self) -> Path | None:
+        """The stored picture's file with the service's own bytes; None while there is none."""
+        record = self._record
+        if self.state != "stored" or record is None or record.sha256 is None or record.suffix is None:
+            return None
+        return self._grid._store.path(record.sha256, record.suffix)  # noqa: SLF001
+
+    @property
+    def image(self) -> Image:
+        """The picture.
+
+        Raises
+        ------
+        QwenError
+            There is none; says why and what to do.
+        """
+        path = self.path
+        if path is None:
+            if self.error is not None:
+                raise self.error
+            raise QwenError(
+                f"cell [{self.row}, {self.column}]: there is no picture yet, it is {self.state}.",
+                next_step="grid.wait() waits for it.",
+            )
+        return pictures.load(path)
+
+    def __repr__(self) -> str:
+        return f"<Cell [{self.row}, {self.column}] {self.state}, seed {self.request.seed}: {self.request.prompt!r}>"
+
+    def _repr_png_(self) -> bytes | None:
+        if self.path is None:
+            return None
+        import io  # noqa: PLC0415
+
+        out = io.BytesIO()
+        self.image.save(out, "PNG")
+        return out.getvalue()
+
+
+class Grid:
+    """Pictures of a sweep: rows are prompts, columns are seeds.
+
+    ``grid[row, column]`` is a `Cell`; iterating gives every cell that was asked for, row by row. The grid fills
+    while its run goes on, in the background too after an interrupt.
+    """
+
+    def __init__(
+        self, sweep: Sweep, plan: Plan, *, title: str, provider: Provider, store: PictureStore, runner: Runner
+    ) -> None:
+        self._sweep = sweep
+        self._plan = plan
+        self.run_id = plan.run_id
+        self.title = title
+        self.provider = provider
+        self._store = store
+        self._runner = runner
+        self._updates: dict[str, CellUpdate] = {}
+        self._began: float | None = None
+        self._took = 0.0
+        #: The run that fills the grid, while there is one.
+        self._running: Future[None] | None = None
+        #: Showings of the grid, and what names the notebook cell that has shown it last; the studio's.
+        self._views: list[View] = []
+        self._shown_in: object = None
+        #: Called after each change, on the portal's thread.
+        self._watchers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    # --- selecting --------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._sweep.shape
+
+    @property
+    def sweep(self) -> Sweep:
+        """The matrix of requests."""
+        return self._sweep
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The different prompts, in the order of the rows."""
+        return self._sweep.prompts
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the columns."""
+        return self._sweep.seeds
+
+    def __getitem__(self, place: tuple[int, int]) -> Cell:
+        """Return the cell of a row and a column; negative numbers count from the end."""
+        if not isinstance(place, tuple) or len(place) != 2:
+            raise TypeError("grid[row, column] takes two numbers.")
+        rows, columns = self.shape
+        row, column = (int(index) for index in place)
+        if not (-rows <= row < rows and -columns <= column < columns):
+            raise IndexError(f"cell [{row}, {column}]: the grid has {rows} rows and {columns} columns.")
+        row, column = row % rows, column % columns
+        request = self._sweep.requests.get((row, column))
+        if request is None:
+            raise IndexError(f"cell [{row}, {column}]: no picture was asked for there.")
+        return Cell(self, row, column, request)
+
+    def __iter__(self) -> Iterator[Cell]:
+        for (row, column), request in sorted(self._sweep.requests.items()):
+            yield Cell(self, row, column, request)
+
+    def __len__(self) -> int:
+        return len(self._sweep.requests)
+
+    @property
+    def failed(self) -> list[Cell]:
+        """The cells that ended without a picture, `unknown` ones among them."""
+        return [cell for cell in self if cell.state in (*_FAILED, "unknown")]
+
+    @property
+    def cost(self) -> float:
+        """US dollars that this grid spent; pictures that were here already cost nothing."""
+        known = [self._updates.get(request.key) for request in self._sweep.unique]
+        return float(sum((_spent(update) for update in known if update is not None and not update.cached), 0))
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self._began is None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the grid's runs took so far."""
+        return self._took + (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate of the running run's remaining time; None where nothing runs or nothing is known yet."""
+        if self._began is None:
+            return None
+        took = time.monotonic() - self._began
+        mine = [key for key, action in self._plan.actions.items() if action in ("buy", "fetch")]
+        ended = sum(1 for key in mine if (update := self._updates.get(key)) and update.state in _ENDED)
+        if not mine or ended == len(mine):
+            return None
+        planned = max(0.0, self._plan.seconds - took)
+        # The plan's estimate leads at first, the run's own pace as it goes on.
+        pace = took / ended * (len(mine) - ended) if ended else planned
+        share = ended / len(mine)
+        return share * pace + (1 - share) * planned
+
+    @property
+    def pictures(self) -> dict[tuple[int, int], bytes]:
+        """A JPEG of each picture that has arrived, as the engine made it for the live view, by row and column."""
+        found = {}
+        for place, request in self._sweep.requests.items():
+            update = self._updates.get(request.key)
+            if update is not None and update.thumbnail is not None:
+                found[place] = update.thumbnail
+        return found
+
+    def thumbnails(self, side: int) -> dict[tuple[int, int], bytes]:
+        """Return a JPEG of each stored picture, its longer side at most `side` pixels, by row and column."""
+        found = {}
+        for cell in self:
+            record = cell._record  # noqa: SLF001
+            if cell.state == "stored" and record is not None and record.sha256 and record.suffix:
+                with contextlib.suppress(OSError, ValueError):
+                    found[cell.row, cell.column] = self._store.thumbnail(
+                        record.sha256, record.suffix, side=side
+                    )
+        return found
+
+    def wait(self, timeout: float | None = None) -> Grid:
+        """Wait for the run in the background to end; an interrupt leaves the wait.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        TimeoutError
+        """
+        if self._running is not None:
+            self._running.result(timeout)
+        return self
+
+    # --- going on ---------------------------------------------------------------------------------------
+
+    def add(self, prompts: PromptsLike | None = None, seeds: SeedsLike | None = None) -> Grid:
+        """Add rows for prompts and columns for seeds, and ask only for the new cells.
+
+        Parameters
+        ----------
+        prompts : str or sequence of str, optional
+            In the syntax of the cell.
+        seeds : str, int or iterable of int, optional
+            ``"5-8"``
+
+        Raises
+        ------
+        InputError, BudgetError
+            Nothing was bought.
+        """
+        self._runner.extend(self, export.extended(self._sweep, prompts, seeds))
+        return self
+
+    def retry(self) -> Grid:
+        """Ask again for the cells that failed, are unknown, or were stopped; this may spend money again."""
+        self._runner.retry(self)
+        return self
+
+    # --- leaving ----------------------------------------------------------------------------------------
+
+    def magic(self) -> str:
+        """Return the `%%qwenimage` cell that reproduces the grid, its seeds resolved."""
+        return write_cell(self._sweep, title=self.title)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame, a row per cell; without pandas a list of dicts."""
+        return export.to_frame(self)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Copy the stored pictures into a folder under readable names.
+
+        Returns
+        -------
+        list of Path
+            The files, in the order of the cells.
+        """
+        return export.save(self, Path(folder))
+
+    def sheet(self, *, scale: float = 1.0) -> Image:
+        """Return a contact sheet with labels, one picture.
+
+        Parameters
+        ----------
+        scale : float
+            1 makes tiles of 256 pixels on their longer side; 0.25 to 4.
+        """
+        from qwen_widgets.grid.sheet import draw_sheet  # noqa: PLC0415
+
+        return draw_sheet(self, scale=scale)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the grid as one HTML file that needs no network.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        return export.to_html(self, Path(path))
+
+    # --- shown ------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        stored = sum(cell.state == "stored" for cell in self)
+        name = f" {self.title!r}" if self.title else ""
+        return f"<Grid{name} {rows} × {columns}, {stored} of {len(self)} stored>"
+
+    def _ipython_display_(self) -> None:
+        self._runner.show(self)
+
+    # --- the run's side ---------------------------------------------------------------------------------
+
+    def _apply(self, update: CellUpdate) -> None:
+        """Take an event of the engine."""
+        previous = self._updates.get(update.key)
+        # A retried or extended grid meets its own stored pictures again: what was spent on them stays counted.
+        if update.cached and previous is not None and previous.state == "stored":
+            return
+        self._updates[update.key] = update
+        self._changed()
+
+    def _begin(self, sweep: Sweep, plan: Plan) -> None:
+        with self._lock:
+            self._sweep, self._plan = sweep, plan
+            self._began = time.monotonic()
+            for key, action in plan.actions.items():
+                if action == "buy" and key in self._updates:
+                    del self._updates[key]
+        self._changed()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._took, self._began = self.seconds, None
+        self._changed()
+
+    def _changed(self) -> None:
+        for watcher in tuple(self._watchers):
+            watcher()
+
+
+def _spent(update: CellUpdate) -> Any:
+    return update.record.spent if update.record is not None else 0

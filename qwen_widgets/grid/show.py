@@ -1,0 +1,228 @@
+"""Showing a grid: the viewer beside the snapshot in a notebook, a line and the paths elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from qwen_widgets.grid.describe import describe, plural, seconds_text
+from qwen_widgets.grid.snapshot import render_snapshot
+from qwen_widgets.grid.viewer import Viewer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qwen_widgets.grid.grid import Grid
+
+#: `live`: a notebook whose page shows widgets. `static`: one that is executed without a page (nbclient, nbconvert,
+#: papermill). `terminal`: IPython in a terminal. `script`: no IPython.
+FrontEnd = Literal["live", "static", "terminal", "script"]
+
+#: Pixels of the longer side of a snapshot's thumbnails, tried from the largest until the notebook stays small.
+_SIDES = ((1, 768), (2, 640), (4, 448), (6, 384), (9, 320))
+_SMALLEST_SIDE = 256
+#: Bytes of pictures that a saved grid may hold, as base64; more only where it has many cells.
+_ROOM = 112_000
+_ROOM_PER_CELL = 13_000
+#: Seconds between snapshots while a run goes on: whoever saves in mid-run has most of it.
+_SNAPSHOT_EVERY = 10.0
+
+
+def front_end() -> FrontEnd:
+    """Return what kind of front end the running code has."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return "script"
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    # Voilà executes a notebook without anyone to type, and shows widgets all the same.
+    if any(name.startswith("VOILA_") for name in os.environ) or "voila" in os.environ.get(
+        "SERVER_SOFTWARE", ""
+    ):
+        return "live"
+    # A page can be asked for input; nbclient and what builds on it say that it can't.
+    parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
+    content = parent.get("content", {}) if isinstance(parent, dict) else {}
+    return "live" if content.get("allow_stdin", True) else "static"
+
+
+class View(Protocol):
+    """One showing of a grid."""
+
+    def refresh(self) -> None:
+        """Bring it up to date; called at most ten times a second, on any thread."""
+
+    def finish(self) -> None:
+        """Bring it to its last state."""
+
+
+def open_view(grid: Grid, *, stop: Callable[[], None], kind: FrontEnd | None = None) -> View:
+    """Show a grid where the code runs; to be called from the cell whose output it becomes.
+
+    Parameters
+    ----------
+    stop : callable
+        What the view's Stop does.
+    kind : FrontEnd, optional
+        In place of what is found.
+    """
+    kind = kind or front_end()
+    if kind == "live":
+        return LiveView(grid, stop)
+    if kind == "static":
+        return StaticView(grid)
+    return TextView(grid, paths=kind == "terminal")
+
+
+class LiveView:
+    """The viewer, and in an output of its own below it the snapshot, which the viewer hides while it lives."""
+
+    def __init__(self, grid: Grid, stop: Callable[[], None]) -> None:
+        from IPython.display import display  # noqa: PLC0415
+
+        self._grid = grid
+        self._lock = threading.Lock()
+        self._viewer = Viewer(describe(grid), grid.pictures)
+        self._viewer.on_stop = stop
+        display(self._viewer)
+        self._snapshot = _Snapshot(grid)
+
+    def refresh(self) -> None:
+        """Send what changed."""
+        with self._lock:
+            self._viewer.show(describe(self._grid), self._grid.pictures)
+            self._snapshot.refresh()
+
+    def finish(self) -> None:
+        """Send the last of it, and write the snapshot that is saved."""
+        with self._lock:
+            self._viewer.show(describe(self._grid), self._grid.pictures)
+            self._snapshot.update()
+
+
+class StaticView:
+    """The snapshot, once at the end, below a plain line and the paths."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        if grid.done:
+            self.finish()
+
+    def refresh(self) -> None:
+        """Do nothing: there is nobody to see it."""
+
+    def finish(self) -> None:
+        """Write the line, the paths and the snapshot."""
+        sys.stdout.write(summary(self._grid) + "\n")
+        for line in path_lines(self._grid):
+            sys.stdout.write(line + "\n")
+        _Snapshot(self._grid)
+
+
+class TextView:
+    """A progress line that rewrites itself, then the paths."""
+
+    def __init__(self, grid: Grid, *, paths: bool) -> None:
+        self._grid = grid
+        self._paths = paths
+        # A script's standard output is its user's own; progress goes beside it, and only to a person.
+        self._stream = sys.stdout if paths else sys.stderr
+        self._tty = bool(getattr(self._stream, "isatty", bool)())
+        if grid.done and paths:
+            self.finish()
+
+    def refresh(self) -> None:
+        """Rewrite the line."""
+        if self._tty:
+            self._stream.write("\r" + summary(self._grid).ljust(60))
+            self._stream.flush()
+
+    def finish(self) -> None:
+        """Write the last line and the paths."""
+        if not self._paths and not self._tty:
+            return
+        self._stream.write(("\r" if self._tty else "") + summary(self._grid).ljust(60 * self._tty) + "\n")
+        for line in path_lines(self._grid) if self._paths else ():
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class _Snapshot:
+    """The static view's output, updated in place."""
+
+    def __init__(self, grid: Grid) -> None:
+        from IPython.display import display  # noqa: PLC0415
+
+        self._grid = grid
+        self._at = time.monotonic()
+        self._handle: Any = display(self._bundle(), raw=True, display_id=True)
+
+    def _bundle(self) -> dict[str, str]:
+        html = render_snapshot(describe(self._grid), snapshot_pictures(self._grid))
+        return {"text/html": html, "text/plain": repr(self._grid)}
+
+    def update(self) -> None:
+        self._at = time.monotonic()
+        if self._handle is not None:
+            self._handle.update(self._bundle(), raw=True)
+
+    def refresh(self) -> None:
+        if time.monotonic() - self._at >= _SNAPSHOT_EVERY:
+            self.update()
+
+
+def snapshot_pictures(grid: Grid) -> dict[tuple[int, int], bytes]:
+    """Return thumbnails for the saved notebook, as large as its size allows."""
+    stored = sum(cell.state == "stored" for cell in grid)
+    first = next((side for most, side in _SIDES if stored <= most), _SMALLEST_SIDE)
+    room = max(_ROOM, stored * _ROOM_PER_CELL)
+    found: dict[tuple[int, int], bytes] = {}
+    for side in (*(side for _, side in _SIDES if side <= first), _SMALLEST_SIDE):
+        found = grid.thumbnails(side)
+        if sum(map(len, found.values())) * 4 // 3 <= room:
+            break
+    return found
+
+
+def summary(grid: Grid) -> str:
+    """Return the progress in a line: ``5 of 8 · 1 failed · 4.1 s``."""
+    cells = list(grid)
+    stored = sum(cell.state == "stored" for cell in cells)
+    facts = [f"{stored} of {plural(len(cells), 'image')}"]
+    if grid.failed:
+        facts.append(f"{len(grid.failed)} failed")
+    stopped = sum(cell.state == "stopped" for cell in cells)
+    if stopped:
+        facts.append(f"{stopped} stopped")
+    facts.append(seconds_text(grid.seconds))
+    return " · ".join(facts)
+
+
+def path_lines(grid: Grid) -> list[str]:
+    """Return a line per cell: its place, and its file or what is wrong."""
+    lines = []
+    for cell in grid:
+        path = cell.path
+        if path is not None:
+            what = short_path(path)
+        elif cell.error is not None:
+            what = " ".join(text for text in (cell.error.message, cell.error.next_step) if text)
+        else:
+            what = cell.state
+        lines.append(f"  [{cell.row}, {cell.column}] seed {cell.request.seed}: {what}")
+    return lines
+
+
+def short_path(path: Path) -> str:
+    """Return a path as its user would write it: from here, or from the home folder."""
+    for root, sign in ((Path.cwd(), ""), (Path.home(), "~")):
+        with contextlib.suppress(ValueError, OSError):
+            return str(Path(sign) / path.relative_to(root)) if sign else str(path.relative_to(root))
+    return str(path)

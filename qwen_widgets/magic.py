@@ -1,0 +1,308 @@
+"""%%qwenimage, %qwenimage and %qwen: parse, call the studio, nothing else."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Imported when the extension is loaded, not later: a file h2.py or PIL.py in the notebook's folder must not be
+# taken for the library of that name when the first cell runs.
+import PIL.Image
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin
+import PIL.WebPImagePlugin  # noqa: F401
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import Enum, Float, Int, Unicode, observe
+from traitlets.config.configurable import Configurable
+
+import qwen_widgets.offline.service  # noqa: F401
+from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.models import DEFAULT_MODEL, MODELS, PRESETS
+from qwen_widgets.grid.describe import money
+from qwen_widgets.grid.grid import Grid
+from qwen_widgets.studio import GenerateOptions, Settings, doctor_report, say, studio
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_SUBCOMMANDS = {
+    "status": "the provider, the home folder, and what was spent today",
+    "models": "the models, their limits and prices",
+    "sizes": "the ratio presets in pixels",
+    "login": "take an API key from a hidden prompt, in memory only",
+    "doctor": "versions and settings, never the key",
+}
+#: Options of the cell that take no value.
+_SWITCHES = ("--lines", "--fresh", "--dry-run")
+
+
+@magics_class
+class QwenMagics(Magics, Configurable):
+    """The magics; settings by ``%config QwenMagics`` or in ``ipython_config.py``."""
+
+    provider = Enum(
+        ("", "auto", "wavespeed", "offline"),
+        default_value="",
+        help="Who makes the pictures: auto is WaveSpeed where a key is found, else the embedded service. "
+        "Empty: as QWEN_WIDGETS_PROVIDER says.",
+    ).tag(config=True)
+    base_url = Unicode("", help="Address of the API. Empty: as QWEN_WIDGETS_BASE_URL says.").tag(config=True)
+    home = Unicode("", help="Folder of the ledger and pictures. Empty: as QWEN_WIDGETS_HOME says.").tag(
+        config=True
+    )
+    at_once = Int(8, min=1, max=64, help="Predictions under way at once.").tag(config=True)
+    max_cost = Float(1.0, min=0.0, help="US dollars that one run may cost.").tag(config=True)
+    offline_seconds = Float(
+        1.2, min=0.0, max=600.0, help="Seconds that a picture of the embedded service takes."
+    ).tag(config=True)
+    model = Unicode(DEFAULT_MODEL.name, help="Model where the cell names none.").tag(config=True)
+    size = Unicode("1:1", help="Size where the cell names none.").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+        super().__init__(shell, **kwargs)
+        self._configure()
+
+    @observe("provider", "base_url", "home", "at_once", "max_cost", "offline_seconds")
+    def _configure(self, _change: object = None) -> None:
+        studio().settings = Settings(
+            provider=self.provider or None,
+            base_url=self.base_url or None,
+            home=Path(self.home) if self.home else None,
+            at_once=self.at_once,
+            max_cost=self.max_cost,
+            offline_seconds=self.offline_seconds,
+        )
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("-s", "--seeds", nargs="+", help="seeds: 7 · 1,7,11 · 1-4 · random*4")
+    @argument("-n", "--count", help="so many drawn seeds")
+    @argument("-r", "--size", "--ratio", nargs="+", help="16:9 · 1280x720 · a list makes an axis")
+    @argument("-m", "--model", nargs="+", help="model, or a list")
+    @argument("-o", "--out", metavar="NAME", help="name of the variable that becomes the Grid")
+    @argument("--lines", action="store_true", help="every line is a prompt")
+    @argument(
+        "-v", "--vars", nargs="*", metavar="NAME", help="put variables in for {{name}}; all, or those named"
+    )
+    @argument("--fresh", action="store_true", help="buy anew what is here already")
+    @argument("--dry-run", action="store_true", help="say what would be bought, and stop")
+    @argument("--max-cost", metavar="DOLLARS", help="what this run may cost")
+    @argument("--title", nargs="+", help="heading of the grid")
+    @argument("--save", metavar="FOLDER", help="copy the pictures there")
+    @line_cell_magic
+    def qwenimage(self, line: str, cell: str | None = None) -> Grid | None:
+        """Make pictures of prompts × seeds.
+
+        Below the line of options come the prompts, a blank line between two; `{a|b}` makes variants.
+        As a line magic: the options, then one prompt.
+        """
+        try:
+            return self._make(line, cell)
+        except QwenError as error:
+            # A traceback is no use to someone who mistyped an option.
+            raise UsageError(_sentence(error)) from None
+
+    def _make(self, line: str, cell: str | None) -> Grid | None:
+        words, prompt = _split(line) if cell is None else (_words(line), cell)
+        args = type(self).qwenimage.parser.parse_args(words)
+        options = self._options(args)
+        name = args.out
+        if name is not None and not name.isidentifier():
+            raise UsageError(f"--out {name!r}: that can't be the name of a variable.")
+        here = studio()
+        job = here.prepare(prompt, **options)
+        for note in job.sweep.notes:
+            say(note)
+        say(job.line)
+        if args.dry_run:
+            return None
+        if name is not None:
+            # From the start, so that an interrupted run's grid is there, too.
+            self._namespace[name] = job.grid
+        grid = here.run(job)
+        if args.save is not None:
+            say(f"{len(grid.save(args.save))} saved in {args.save}")
+        return grid if name is None else None
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        assert self.shell is not None
+        names: dict[str, Any] = self.shell.user_ns
+        return names
+
+    def _options(self, args: Any) -> GenerateOptions:
+        options: GenerateOptions = {
+            "sizes": " ".join(args.size) if args.size else self.size,
+            "models": " ".join(args.model) if args.model else self.model,
+            "lines": args.lines,
+            "fresh": args.fresh,
+            "title": " ".join(args.title) if args.title else (args.out or ""),
+        }
+        if args.seeds:
+            options["seeds"] = " ".join(args.seeds)
+        if args.count is not None:
+            options["count"] = _number("--count", args.count, int)
+        if args.max_cost is not None:
+            options["max_cost"] = _number("--max-cost", args.max_cost.lstrip("$"), float)
+        if args.vars is not None:
+            options["variables"] = self._variables(args.vars)
+        return options
+
+    def _variables(self, names: list[str]) -> dict[str, object]:
+        known = self._namespace
+        names = [part for name in names for part in name.split(",") if part]
+        for name in names:
+            if name not in known:
+                raise UsageError(f"--vars {name}: there is no variable of that name.")
+        return {name: known[name] for name in names} if names else dict(known)
+
+    @no_var_expand
+    @line_magic
+    def qwen(self, line: str) -> None:
+        """Look around: %qwen status, models, sizes, login, doctor."""
+        command, _, rest = line.strip().partition(" ")
+        if rest.strip() or command not in ("", *_SUBCOMMANDS):
+            raise UsageError(f"%qwen {line.strip()}: it takes one of {', '.join(_SUBCOMMANDS)}.")
+        try:
+            lines = getattr(self, f"_{command or 'help'}")()
+        except QwenError as error:
+            raise UsageError(_sentence(error)) from None
+        sys.stdout.write("".join(f"{text}\n" for text in lines))
+
+    def _help(self) -> list[str]:
+        return [f"%qwen {name:<8} {text}" for name, text in _SUBCOMMANDS.items()]
+
+    def _status(self) -> list[str]:
+        return studio().status()
+
+    def _models(self) -> list[str]:
+        return [
+            f"{model.name:<20} {money(float(model.price))} a picture · prompt ≤ {model.max_prompt} characters · "
+            f"sides {model.min_side}–{model.max_side} · {model.id}"
+            for model in MODELS
+        ]
+
+    def _sizes(self) -> list[str]:
+        return [f"{ratio:<5} {size}" for ratio, size in PRESETS.items()]
+
+    def _doctor(self) -> list[str]:
+        report = doctor_report()
+        width = max(len(name) for name, _ in report)
+        return [f"{name:<{width}}  {value}" for name, value in report]
+
+    def _login(self) -> list[str]:
+        from getpass import getpass  # noqa: PLC0415  (the kernel replaces it when it starts)
+
+        try:
+            text = getpass("WaveSpeed API key (hidden, kept in memory only): ")
+        except Exception:  # noqa: BLE001  (each front end without a prompt has an error of its own)
+            raise UsageError(
+                "%qwen login needs a front end that can ask; set WAVESPEED_API_KEY in its place."
+            ) from None
+        studio().login(text)
+        return ["The key is kept until the kernel ends."]
+
+
+def _number(option: str, text: str, kind: type[int | float]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r}: it is not a number.") from None
+
+
+def _sentence(error: QwenError) -> str:
+    return " ".join(text for text in (error.message, error.next_step) if text)
+
+
+def _words(line: str) -> list[str]:
+    """Split options at blanks; quotes hold a value together and are dropped, a backslash is only itself."""
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split = True
+    lexer.escape = ""
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise UsageError(f"options: a quote is open in {line.strip()!r}; close it.") from None
+
+
+def _split(line: str) -> tuple[list[str], str]:
+    """Split a line magic into the words of its options and the prompt behind them, which stays as it is."""
+    rest = line.strip()
+    words: list[str] = []
+    while rest.startswith("-") and not rest.startswith(("- ", "-- ")):
+        option, _, rest = rest.partition(" ")
+        words += _words(option)
+        rest = rest.lstrip()
+        if option in _SWITCHES or "=" in option:
+            continue
+        quote = rest[:1] if rest[:1] in ("'", '"') else ""
+        end = rest.find(quote, 1) + 1 if quote else len(rest.split(" ", 1)[0])
+        if quote and end == 0:
+            raise UsageError(f"options: a quote is open in {rest!r}; close it.")
+        words += _words(rest[:end])
+        rest = rest[end:].lstrip()
+    return words, rest
+
+
+# --- completion -------------------------------------------------------------------------------------------
+
+_OPTIONS = (
+    "--seeds", "--count", "--size", "--ratio", "--model", "--out", "--lines", "--vars", "--fresh", "--dry-run",
+    "--max-cost", "--title", "--save",
+)  # fmt: skip
+_VALUES = {
+    **dict.fromkeys(("-r", "--size", "--ratio"), tuple(PRESETS)),
+    **dict.fromkeys(("-m", "--model"), tuple(model.name for model in MODELS)),
+    **dict.fromkeys(("-s", "--seeds"), ("1-4", "random", "random*4")),
+    **dict.fromkeys(("-n", "--count"), ("2", "4", "8")),
+}
+
+
+def complete_image(_shell: object, event: Any) -> list[str]:
+    """Complete the options of %%qwenimage and their values."""
+    before = event.line[: len(event.line)].split()
+    typed = event.symbol
+    previous = before[-2] if typed and len(before) > 1 else (before[-1] if before else "")
+    if previous in _VALUES and not typed.startswith("-"):
+        return [value for value in _VALUES[previous] if value.startswith(typed)]
+    return (
+        [option for option in _OPTIONS if option.startswith(typed)]
+        if typed.startswith("-") or not typed
+        else []
+    )
+
+
+def complete_qwen(_shell: object, _event: object) -> list[str]:
+    """Complete the words of %qwen."""
+    return list(_SUBCOMMANDS)
+
+
+# --- the extension ----------------------------------------------------------------------------------------
+
+_COMPLETED = {"%%qwenimage": complete_image, "%qwenimage": complete_image, "%qwen": complete_qwen}
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics and their completion; prints nothing and patches nothing."""
+    shell.register_magics(QwenMagics)
+    for command, completer in _COMPLETED.items():
+        shell.set_hook("complete_command", completer, str_key=command)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take away what `load` registered, and nothing else."""
+    manager = shell.magics_manager
+    for kind, name in (("cell", "qwenimage"), ("line", "qwenimage"), ("line", "qwen")):
+        registered = manager.magics[kind].get(name)
+        if isinstance(getattr(registered, "__self__", None), QwenMagics):
+            del manager.magics[kind][name]
+    manager.registry.pop("QwenMagics", None)
+    completers = shell.strdispatchers.get("complete_command")
+    if completers is not None:
+        for command in _COMPLETED:
+            completers.strs.pop(command, None)

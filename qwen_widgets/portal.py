@@ -1,0 +1,129 @@
+"""The portal: the one background event loop on which everything async runs. The only importer of nest_asyncio.
+
+The kernel's own loop is never touched. With ``nest_asyncio.apply()`` on it, "Run All" drops the cells queued
+behind a magic; a private loop on a thread of its own loses nothing, and context variables travel with a task, so
+that what it displays still reaches the cell it came from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+try:
+    # The kept continuation; nest_asyncio itself breaks on Python 3.14.
+    import nest_asyncio2 as nest
+except ImportError:
+    import nest_asyncio as nest
+
+T = TypeVar("T")
+#: Seconds that an interrupt waits for a cancelled call to clean up.
+_GRACE = 0.8
+
+
+class _PortalLoop(asyncio.SelectorEventLoop):
+    """A class of its own, so that making it re-entrant patches no loop of anybody else."""
+
+
+class Portal:
+    """A background thread with an event loop, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: _PortalLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The portal's loop, running."""
+        with self._lock:
+            # After a fork the thread is gone; the child gets a loop of its own.
+            if self._loop is None or self._pid != os.getpid():
+                self._start()
+            assert self._loop is not None
+            return self._loop
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._loop = _PortalLoop()
+        # The private function patches this loop's class alone; the public apply() patches asyncio as a whole.
+        nest._patch_loop(self._loop)  # noqa: SLF001
+        self._thread = threading.Thread(target=self._loop.run_forever, name="qwen-portal", daemon=True)
+        self._thread.start()
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller runs on the portal's own thread."""
+        return self._thread is not None and threading.get_ident() == self._thread.ident
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start some work and return at once."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do some work and block for it; an interrupt cancels it.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Within a second of the interrupt.
+        """
+        ended = threading.Event()
+
+        async def watched() -> T:
+            try:
+                return await work
+            finally:
+                # future.done() is already true while a cancelled task still cleans up.
+                ended.set()
+
+        future = self.submit(watched())
+
+        def cancel() -> None:
+            future.cancel()
+            # A second interrupt leaves the wait.
+            with contextlib.suppress(KeyboardInterrupt):
+                ended.wait(_GRACE)
+
+        return self.wait(future, on_interrupt=cancel)
+
+    def wait(self, future: Future[T], *, on_interrupt: Callable[[], None]) -> T:
+        """Block for work that was submitted.
+
+        Called on the portal's own thread (a user's callback), the loop goes on inside of the call.
+
+        Parameters
+        ----------
+        on_interrupt : callable
+            What an interrupt does before it goes on to the caller; the work itself goes on.
+
+        Raises
+        ------
+        KeyboardInterrupt
+        """
+        try:
+            if self.here:
+                return self.loop.run_until_complete(asyncio.wrap_future(future, loop=self.loop))
+            return future.result()
+        except KeyboardInterrupt:
+            on_interrupt()
+            raise
+
+    def close(self) -> None:
+        """Stop the thread; for tests."""
+        with self._lock:
+            if self._loop is not None and self._thread is not None and self._pid == os.getpid():
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join(5)
+                self._loop.close()
+            self._loop = self._thread = None
+
+
+#: The one portal of this process.
+portal = Portal()

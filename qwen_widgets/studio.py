@@ -1,0 +1,514 @@
+"""The studio: settings, provider, price limit. The one door from a front end into the core, blocking and awaitable."""
+
+# ruff: noqa: SLF001 - a grid's underscored side is the studio's: it fills and shows it.
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+import platformdirs
+
+from qwen_widgets._version import __version__
+from qwen_widgets.core import errors
+from qwen_widgets.core.engine import Engine, Plan
+from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
+from qwen_widgets.core.key import ApiKey
+from qwen_widgets.core.ledger import Ledger
+from qwen_widgets.core.pacing import Stop
+from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
+from qwen_widgets.core.wavespeed import DEFAULT_BASE_URL, WaveSpeed, check_base_url
+from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
+from qwen_widgets.grid.grid import Grid, Provider
+from qwen_widgets.grid.show import FrontEnd, front_end, open_view, short_path
+from qwen_widgets.portal import portal
+
+#: Seconds between two refreshes of the views; jupyter_server drops messages above 1,000 a second.
+_REFRESH = 0.1
+#: The ledger's name for the embedded service.
+OFFLINE = "offline"
+
+
+class GenerateOptions(TypedDict, total=False):
+    """The keyword arguments of `generate` and `agenerate`."""
+
+    seeds: SeedsLike | None
+    count: int | None
+    sizes: SizesLike | None
+    models: ModelsLike | None
+    lines: bool
+    variables: Mapping[str, object] | None
+    fresh: bool
+    max_cost: float | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the studio works with. None means: as the environment says, or the default.
+
+    Attributes
+    ----------
+    provider : {"auto", "wavespeed", "offline"} or None
+        `auto` is WaveSpeed where a key is found and the embedded service where none is.
+    base_url : str or None
+        Another address of the API.
+    home : Path or None
+        Folder of the ledger and the pictures.
+    at_once : int
+        Predictions under way together, 1 to 64.
+    max_cost : float
+        US dollars that one run may cost.
+    offline_seconds : float
+        What a prediction of the embedded service takes.
+    """
+
+    provider: str | None = None
+    base_url: str | None = None
+    home: Path | None = None
+    at_once: int = 8
+    max_cost: float = 1.0
+    offline_seconds: float = 1.2
+
+
+@dataclass
+class Job:
+    """A run that is planned and not begun: its grid, its line, and how to stop it."""
+
+    grid: Grid
+    sweep: Sweep
+    plan: Plan
+    engine: Engine
+    line: str
+    stop: Stop = field(default_factory=Stop)
+
+
+class Studio:
+    """Settings, key, ledger and engines of one process.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._login: ApiKey | None = None
+        self._lock = threading.Lock()
+        self._engines: dict[tuple[object, ...], Engine] = {}
+        self._ledgers: dict[Path, Ledger] = {}
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings; names and meanings as in `Settings`."""
+        self.settings = replace(self.settings, **changes)
+
+    # --- settings ---------------------------------------------------------------------------------------
+
+    def login(self, text: str) -> None:
+        """Take an API key, for this process only and in memory only.
+
+        Raises
+        ------
+        SettingsError
+            It can't be a key.
+        """
+        self._login = ApiKey(text)
+
+    def find_key(self) -> tuple[ApiKey | None, str]:
+        """Return the key and where it was found; read when it is needed, not before."""
+        if self._login is not None:
+            return self._login, "%qwen login"
+        text = os.environ.get("WAVESPEED_API_KEY", "")
+        if text.strip():
+            return ApiKey(text), "WAVESPEED_API_KEY"
+        return None, ""
+
+    @property
+    def home(self) -> Path:
+        """The folder of the ledger and the pictures."""
+        text = os.environ.get("QWEN_WIDGETS_HOME", "")
+        if self.settings.home is not None:
+            return Path(self.settings.home).expanduser().absolute()
+        if text:
+            return Path(text).expanduser().absolute()
+        return Path(platformdirs.user_data_dir("qwen_widgets", appauthor=False))
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API."""
+        return self.settings.base_url or os.environ.get("QWEN_WIDGETS_BASE_URL") or DEFAULT_BASE_URL
+
+    def provider(self) -> Provider:
+        """Return who would make a picture now.
+
+        Raises
+        ------
+        SettingsError
+            The choice is none of the three, or WaveSpeed was chosen and there is no key.
+        """
+        choice = self.settings.provider or os.environ.get("QWEN_WIDGETS_PROVIDER") or "auto"
+        if choice not in ("auto", "wavespeed", "offline"):
+            raise SettingsError(f"provider {choice!r}: it is auto, wavespeed or offline.")
+        key, _ = self.find_key()
+        if choice == "wavespeed" and key is None:
+            raise errors.KeyRefusedError(
+                "there is no API key for wavespeed.",
+                next_step="Set WAVESPEED_API_KEY or use %qwen login; without a key, choose the provider offline.",
+            )
+        if choice == "offline" or key is None:
+            return Provider(OFFLINE, "offline preview", offline=True)
+        url = check_base_url(self.base_url)
+        origin = str(url.copy_with(path="/")).rstrip("/")
+        title = "WaveSpeedAI" if url.host.endswith("wavespeed.ai") else origin.split("://")[1]
+        return Provider(origin, title, offline=False)
+
+    def ledger(self) -> Ledger:
+        """Return the ledger of the home folder, opened when it is first needed."""
+        with self._lock:
+            home = self.home
+            if home not in self._ledgers:
+                self._ledgers[home] = Ledger(home)
+            return self._ledgers[home]
+
+    def engine(self) -> tuple[Engine, Provider]:
+        """Return the engine of the present settings."""
+        provider = self.provider()
+        key, _ = self.find_key()
+        at_once = self.settings.at_once
+        if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= 64:
+            raise SettingsError(f"at_once {at_once!r}: it is a whole number from 1 to 64.")
+        ledger = self.ledger()
+        with self._lock:
+            # The environment's key is a new object each time; equal text is the same account.
+            text = key.authorization() if key is not None and not provider.offline else ""
+            mark = (provider.name, self.base_url, self.home, self.settings.offline_seconds, hash(text))
+            engine = self._engines.get(mark)
+            if engine is None:
+                client = self._offline_client() if provider.offline else WaveSpeed(self.base_url, key)
+                store = PictureStore(self.home)
+                engine = Engine(client, ledger, store, provider=provider.name, free=provider.offline)
+                self._engines[mark] = engine
+            engine.at_once = at_once
+        return engine, provider
+
+    def _offline_client(self) -> WaveSpeed:
+        from qwen_widgets.offline.service import (  # noqa: PLC0415  (only where it is used)
+            OFFLINE_BASE_URL,
+            OfflineService,
+            ServiceSettings,
+        )
+
+        service = OfflineService(ServiceSettings(duration=self.settings.offline_seconds))
+        return WaveSpeed(OFFLINE_BASE_URL, None, app=service.app)
+
+    def status(self) -> list[str]:
+        """Return what a person wants to know now: provider, home, and what was spent today."""
+        provider = self.provider()
+        key, where = self.find_key()
+        lines = [
+            f"provider  {provider.title}" + (" (no cost, no network)" if provider.offline else ""),
+            f"API key   {f'found ({where})' if key else 'none found: set WAVESPEED_API_KEY or use %qwen login'}",
+            f"home      {short_path(self.home)}",
+        ]
+        if not provider.offline:
+            midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
+            spent = self.ledger().wait(lambda db: db.spent_since(provider.name, midnight))
+            lines.append(f"today     {money(float(spent))}")
+            lines.append(f"a run may cost {money(self.settings.max_cost)}")
+        return lines
+
+    # --- running ----------------------------------------------------------------------------------------
+
+    async def _prepare(self, sweep: Sweep, *, fresh: bool, max_cost: float | None, title: str) -> Job:
+        engine, provider = self.engine()
+        plan = await engine.plan(sweep, fresh=fresh)
+        self._check_cost(plan, max_cost, provider)
+        grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
+        return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+
+    def _check_cost(self, plan: Plan, max_cost: float | None, provider: Provider) -> None:
+        limit = self.settings.max_cost if max_cost is None else max_cost
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
+            raise InputError(f"max cost {limit!r}: it is a number of US dollars, such as 2.50.")
+        if not provider.offline and plan.cost > limit:
+            raise BudgetError(
+                f"this would cost {money(float(plan.cost))} and a run may cost {money(float(limit))}; "
+                f"ask for fewer images or allow it with --max-cost {float(plan.cost):.2f} (max_cost= in Python)."
+            )
+
+    def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+        """Plan a run: everything is read and checked, nothing is bought."""
+        sweep, rest = _read(prompts, options)
+        return portal.run(self._prepare(sweep, **rest))
+
+    async def aprepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+        """Plan a run, awaiting."""
+        sweep, rest = _read(prompts, options)
+        return await asyncio.wrap_future(portal.submit(self._prepare(sweep, **rest)))
+
+    def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
+        """Show the job's grid and do its run; an interrupt leaves it going on in the background, buying nothing more.
+
+        Raises
+        ------
+        KeyboardInterrupt
+        """
+        portal.wait(self._begin(job, kind), on_interrupt=job.stop.set)
+        return job.grid
+
+    async def arun(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
+        """Show the job's grid and await its run; cancelling has the effect of an interrupt."""
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._begin(job, kind)))
+        except asyncio.CancelledError:
+            job.stop.set()
+            raise
+        return job.grid
+
+    def _begin(self, job: Job, kind: FrontEnd | None) -> Future[None]:
+        """Show the job's grid in the cell that runs, and start its run on the portal."""
+        job.grid._begin(job.sweep, job.plan)
+        self._show(job.grid, kind, job.stop)
+        job.grid._running = portal.submit(self._drive(job))
+        return job.grid._running
+
+    async def _drive(self, job: Job) -> None:
+        """Run a job on the portal, and keep its views fresh."""
+        grid = job.grid
+        changed = asyncio.Event()
+        grid._watchers.append(changed.set)
+        refreshing = asyncio.create_task(self._refresh(grid, changed))
+        try:
+            async for update in job.engine.run(job.plan, job.stop):
+                grid._apply(update)
+        finally:
+            grid._watchers.remove(changed.set)
+            refreshing.cancel()
+            grid._end()
+            await asyncio.to_thread(self._each_view, grid, "finish")
+
+    async def _refresh(self, grid: Grid, changed: asyncio.Event) -> None:
+        while True:
+            try:
+                # Without news the clock in the header still goes on.
+                async with asyncio.timeout(1.0):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+            changed.clear()
+            await asyncio.to_thread(self._each_view, grid, "refresh")
+            await asyncio.sleep(_REFRESH)
+
+    def _each_view(self, grid: Grid, what: Literal["refresh", "finish"]) -> None:
+        for view in tuple(grid._views):
+            getattr(view, what)()
+
+    # --- the grid's side (grid.Runner) ------------------------------------------------------------------
+
+    def _show(self, grid: Grid, kind: FrontEnd | None, stop: Stop | None) -> None:
+        view = open_view(grid, stop=stop.set if stop is not None else _nothing, kind=kind)
+        grid._views.append(view)
+        grid._shown_in = _cell_mark()
+
+    def show(self, grid: Grid) -> None:
+        """Show a grid again; in the very cell that has just shown it, once is enough."""
+        mark = _cell_mark()
+        if mark is not None and grid._shown_in == mark:
+            return
+        self._show(grid, None, None)
+
+    def extend(self, grid: Grid, sweep: Sweep) -> None:
+        """Run a larger sweep into a grid; what is in it already is not asked for again."""
+        self._again(grid, sweep, retry=False)
+
+    def retry(self, grid: Grid) -> None:
+        """Buy again what failed, is unknown, or was stopped."""
+        self._again(grid, grid.sweep, retry=True)
+
+    def _again(self, grid: Grid, sweep: Sweep, *, retry: bool) -> None:
+        if not grid.done:
+            raise InputError("this grid is still running; wait for it with grid.wait() or stop it first.")
+
+        async def prepare() -> Job:
+            engine, provider = self.engine()
+            if provider.name != grid.provider.name:
+                raise SettingsError(
+                    f"this grid was made by {grid.provider.title} and the provider is now {provider.title}; "
+                    "its further pictures would not be comparable."
+                )
+            plan = await engine.plan(sweep, retry=retry)
+            self._check_cost(plan, None, provider)
+            return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+
+        job = portal.run(prepare())
+        say(job.line)
+        self.run(job)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _cell_mark() -> object:
+    """Return what names the notebook cell that is running, None outside of IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[str, Any]]:
+    """Lay out what was asked for; an unknown keyword gets a hint."""
+    known = GenerateOptions.__annotations__
+    for name in options:
+        if name not in known:
+            import difflib  # noqa: PLC0415
+
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise TypeError(f"generate() has no argument {name!r}; {hint}")
+    sweep = plan_sweep(
+        prompts,
+        seeds=options.get("seeds"),
+        count=options.get("count"),
+        sizes=options.get("sizes"),
+        models=options.get("models"),
+        lines=options.get("lines", False),
+        variables=options.get("variables"),
+    )
+    rest = {
+        "fresh": options.get("fresh", False),
+        "max_cost": options.get("max_cost"),
+        "title": options.get("title", ""),
+    }
+    return sweep, rest
+
+
+def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
+    """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``."""
+    facts = [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}"]
+    here, fetch, keep, new = (plan.count(action) for action in ("here", "fetch", "keep", "buy"))
+    if here:
+        facts.append(f"{here} already here")
+    if fetch:
+        facts.append(f"{fetch} paid for, to fetch")
+    if keep:
+        facts.append(f"{keep} failed before")
+    facts.append(f"{new} new" if new else "nothing new")
+    facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost)))
+    if new:
+        facts.append(f"about {seconds_text(max(1.0, round(plan.seconds)))}".replace(".0 s", " s"))
+    return " · ".join(facts)
+
+
+def say(line: str) -> None:
+    """Print a line for the person at the front end; a script's own output stays its own."""
+    if front_end() != "script":
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+_default: Studio | None = None
+_default_lock = threading.Lock()
+
+
+def studio() -> Studio:
+    """Return this process's studio."""
+    global _default  # noqa: PLW0603  (one studio a process, made when it is first needed)
+    with _default_lock:
+        if _default is None:
+            _default = Studio()
+        return _default
+
+
+def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
+    """Make pictures of prompts × seeds and block until they are here.
+
+    In a notebook the grid is shown and fills as they arrive; in a plain script nothing is shown.
+
+    Parameters
+    ----------
+    prompts : str or sequence of str
+        In the syntax of the cell: a blank line starts the next prompt, ``{a|b}`` makes variants.
+    seeds : str, int or iterable of int, optional
+        ``"1-4"``, ``7``, ``range(4)``; 0 to 2147483647. Without seeds and count, one is drawn.
+    count : int, optional
+        So many drawn seeds.
+    sizes : str, (width, height) or a sequence of these, optional
+        ``"16:9"``, ``"1280x720"``; pixels. Default 1:1.
+    models : str or sequence of str, optional
+        Short names or full ids. Default ``qwen-image-2.0``.
+    lines : bool, optional
+        Every line is a prompt.
+    variables : mapping, optional
+        Values for ``{{name}}``.
+    fresh : bool, optional
+        Buy anew what is here already.
+    max_cost : float, optional
+        US dollars that this run may cost, in place of the setting.
+    title : str, optional
+        Heading of the grid.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    InputError, BudgetError, SettingsError, KeyRefusedError, LedgerError
+        Before anything was bought. What goes wrong with one picture is in its cell's `error`.
+    KeyboardInterrupt
+        Nothing more is bought; what is paid for still arrives.
+    """
+    here = studio()
+    job = here.prepare(prompts, **options)
+    say(job.line)
+    return here.run(job)
+
+
+async def agenerate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
+    """Make pictures of prompts × seeds, awaiting; arguments, result and errors as in `generate`.
+
+    The work runs on the package's own loop: the caller's loop stays free, and cancelling buys nothing more.
+    """
+    here = studio()
+    job = await here.aprepare(prompts, **options)
+    say(job.line)
+    return await here.arun(job)
+
+
+def doctor_report() -> list[tuple[str, str]]:
+    """Return names and values that say what is set up; never the key."""
+    here = studio()
+    report = [
+        ("qwen_widgets", __version__),
+        ("Python", f"{platform.python_version()} on {platform.system()}"),
+    ]
+    for name in ("ipykernel", "ipython", "ipywidgets", "anywidget", "httpx", "jupyterlab", "pandas"):
+        try:
+            report.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            report.append((name, "not installed"))
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("API key", lambda: f"found ({here.find_key()[1]})" if here.find_key()[0] else "none found"),
+        ("provider", lambda: here.provider().title),
+        ("API address", lambda: str(check_base_url(here.base_url))),
+        ("home", lambda: str(here.home)),
+        ("ledger", lambda: here.ledger().note or "readable"),
+    ]
+    for name, check in checks:
+        try:
+            report.append((name, check()))
+        except errors.QwenError as error:
+            report.append((name, error.message))
+    return report
