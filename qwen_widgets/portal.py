@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -83,37 +83,30 @@ class Portal:
                 # future.done() is already true while a cancelled task still cleans up.
                 ended.set()
 
-        future = self.submit(watched())
+        future: Future[T] | None = None
+        try:
+            future = self.submit(watched())
+            return self.wait(future)
+        except KeyboardInterrupt:
+            if future is not None:
+                future.cancel()
+                # A second interrupt leaves the wait.
+                with contextlib.suppress(KeyboardInterrupt):
+                    ended.wait(_GRACE)
+            raise
 
-        def cancel() -> None:
-            future.cancel()
-            # A second interrupt leaves the wait.
-            with contextlib.suppress(KeyboardInterrupt):
-                ended.wait(_GRACE)
-
-        return self.wait(future, on_interrupt=cancel)
-
-    def wait(self, future: Future[T], *, on_interrupt: Callable[[], None]) -> T:
-        """Block for work that was submitted.
+    def wait(self, future: Future[T]) -> T:
+        """Block for work that was submitted; an interrupt leaves the wait and not the work.
 
         Called on the portal's own thread (a user's callback), the loop goes on inside of the call.
-
-        Parameters
-        ----------
-        on_interrupt : callable
-            What an interrupt does before it goes on to the caller; the work itself goes on.
 
         Raises
         ------
         KeyboardInterrupt
         """
-        try:
-            if self.here:
-                return self.loop.run_until_complete(asyncio.wrap_future(future, loop=self.loop))
-            return future.result()
-        except KeyboardInterrupt:
-            on_interrupt()
-            raise
+        if self.here:
+            return self.loop.run_until_complete(asyncio.wrap_future(future, loop=self.loop))
+        return future.result()
 
     def close(self) -> None:
         """Stop the thread; for tests."""

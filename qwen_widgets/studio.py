@@ -198,6 +198,8 @@ class Studio:
                 client = self._offline_client() if provider.offline else WaveSpeed(self.base_url, key)
                 store = PictureStore(self.home)
                 engine = Engine(client, ledger, store, provider=provider.name, free=provider.offline)
+                if provider.offline:
+                    engine.usual = self.settings.offline_seconds
                 self._engines[mark] = engine
             engine.at_once = at_once
         return engine, provider
@@ -264,7 +266,18 @@ class Studio:
         ------
         KeyboardInterrupt
         """
-        portal.wait(self._begin(job, kind), on_interrupt=job.stop.set)
+        try:
+            portal.wait(self._begin(job, kind))
+        except KeyboardInterrupt as interrupt:
+            job.stop.set()
+            arriving = sum(cell.state in ("sending", "submitted", "completed") for cell in job.grid)
+            words = "stopped: nothing more is bought" + (
+                f", and {plural(arriving, 'picture')} on the way will still arrive in the grid" if arriving else ""
+            )
+            interrupt.args = (words,)
+            # IPython asks an exception for its own rendering: the frames of a wait say nothing, and take a second.
+            interrupt._render_traceback_ = lambda: [f"KeyboardInterrupt: {words}"]  # type: ignore[attr-defined]
+            raise
         return job.grid
 
     async def arun(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:

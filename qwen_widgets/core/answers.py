@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from qwen_widgets.core.errors import (
+    ExpiredError,
     KeyRefusedError,
     ModeratedError,
     NoCreditError,
@@ -27,7 +28,7 @@ from qwen_widgets.core.errors import (
 )
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 #: The wording varies; these words don't.
 _NO_CREDIT = re.compile(
     r"insufficient\s+(credit|balance|fund)|top\s*up|not enough (credit|balance)", re.IGNORECASE
@@ -89,10 +90,17 @@ class Prediction:
     def failure(self) -> QwenError:
         """Return the error that a failed prediction stands for."""
         said = clean(self.error)
-        if self.code == MODERATION or (self.code is None and "sensitive" in said.lower()):
+        if self.code == MODERATION or (self.code in (None, 0, 200) and "sensitive" in said.lower()):
             return ModeratedError("The service flagged the prompt.", prediction_id=self.id)
+        if self.status == "deleted":
+            return ExpiredError("The service has deleted this prediction.", prediction_id=self.id)
         if self.status in ("completed", "succeeded"):
-            said = said or "it completed without a picture"
+            return PredictionFailedError(
+                f"The service could not make it: {said or 'it completed without a picture'}",
+                paid="unknown",
+                next_step="It may be charged; run the cell again to buy it again.",
+                prediction_id=self.id,
+            )
         kind = PredictionFailedError(
             f"The service could not make it: {said or self.status}", prediction_id=self.id, paid="no"
         )
@@ -115,42 +123,63 @@ def read_json(body: bytes) -> Any:
     raise BadAnswerError("the answer is not JSON")
 
 
-def read_data(body: bytes) -> Any:
-    """Return `data` of the envelope, or the whole object where there is no envelope.
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An answer's `code` and `data`; an answer without an envelope is its own data."""
+
+    code: int | None
+    data: Any
+
+    @property
+    def refused(self) -> bool:
+        """Whether the envelope says that the call was refused. Where there is an id, something was made."""
+        return self.code not in (None, 0, 200) and not _has_id(self.data)
+
+    @property
+    def as_status(self) -> int:
+        """The HTTP status that the code stands for."""
+        return self.code if self.code is not None and 400 <= self.code < 600 else 400
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """Read an answer.
 
     Raises
     ------
     BadAnswerError
         The body is not a JSON object.
-    QwenError
-        The envelope's own code says that the call was refused.
     """
     answer = read_json(body)
     if not isinstance(answer, dict):
         raise BadAnswerError("the answer is not a JSON object")
-    code = _int(answer.get("code"))
-    if code is not None and code not in (0, 200) and not _has_id(answer.get("data")):
-        raise refusal(code if 400 <= code < 600 else 400, body)
-    if "data" in answer:
-        return answer["data"]
-    return answer
+    return Envelope(integer(answer.get("code")), answer.get("data", answer))
 
 
 def _has_id(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("id"), str) and bool(data["id"])
 
 
-def read_prediction(data: Any) -> Prediction:
+def read_prediction(data: Any, *, asked: str | None = None) -> Prediction:
     """Read a prediction.
+
+    Parameters
+    ----------
+    asked : str, optional
+        The id that the answer has to be about. It may be missing in the answer then, as some are broken so.
 
     Raises
     ------
     BadAnswerError
-        There is no usable id.
+        There is no usable id, or another than was asked for.
     """
     if not isinstance(data, dict):
         raise BadAnswerError("the answer holds no prediction")
     prediction_id = data.get("id")
+    if asked is not None:
+        if prediction_id in (None, "") and isinstance(data.get("status"), str):
+            prediction_id = asked
+        elif prediction_id != asked:
+            raise BadAnswerError("the answer is about another prediction")
     if not isinstance(prediction_id, str) or not _ID.fullmatch(prediction_id):
         raise BadAnswerError("the answer holds no usable prediction id")
     timings = data.get("timings")
@@ -166,8 +195,8 @@ def read_prediction(data: Any) -> Prediction:
         outputs=_outputs(data.get("outputs")),
         flagged=_flagged(data.get("has_nsfw_contents")),
         error=_error_text(data.get("error")),
-        code=_int(data.get("code")),
-        seconds=None if milliseconds is None else milliseconds / 1000,
+        code=integer(data.get("code")),
+        seconds=None if milliseconds is None or milliseconds < 0 else milliseconds / 1000,
         created_at=read_time(data.get("created_at")),
         input=echoed if isinstance(echoed, dict) else None,
         model=model if isinstance(model, str) else "",
@@ -183,16 +212,16 @@ def check_prediction_id(text: str) -> str:
 
 def _outputs(value: Any) -> tuple[str, ...]:
     """Read outputs: a list, null, one text, an object with an address, or a list of these."""
-    if isinstance(value, str):
-        return (value,) if value else ()
+    items = value[:64] if isinstance(value, list) else [value]
+    # One level deep and no deeper: JSON can nest further than Python can follow.
+    return tuple(address for item in items if (address := _address(item)))
+
+
+def _address(value: Any) -> str:
     if isinstance(value, dict):
-        for name in ("url", "image", "image_url", "download_url", "uri"):
-            if isinstance(value.get(name), str):
-                return (value[name],)
-        return ()
-    if isinstance(value, list):
-        return tuple(address for item in value[:64] for address in _outputs(item))
-    return ()
+        named = (value.get(name) for name in ("url", "image", "image_url", "download_url", "uri"))
+        return next((address for address in named if isinstance(address, str) and address), "")
+    return value if isinstance(value, str) else ""
 
 
 def _flagged(value: Any) -> bool:
@@ -202,24 +231,29 @@ def _flagged(value: Any) -> bool:
 
 
 def _error_text(value: Any) -> str:
-    if isinstance(value, str):
-        return clean(value)
     if isinstance(value, dict):
-        return _error_text(value.get("message") or value.get("detail"))
-    return ""
+        value = value.get("message") or value.get("detail")
+    return _words(value) if isinstance(value, str) else ""
+
+
+def _words(text: str) -> str:
+    """Clean foreign text; half a surrogate pair, which JSON can hold, can be neither stored nor printed."""
+    return clean(text.encode("utf-8", "replace").decode())
 
 
 def _number(value: Any) -> float | None:
+    """Read a finite number, also one that came as a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if math.isfinite(number) else None
 
 
-def _int(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """Read a whole number, also one that came as a text or with a fraction; None for anything else."""
     number = _number(value)
     return None if number is None else int(number)
 
@@ -244,7 +278,7 @@ def error_text(body: bytes) -> str:
         answer = read_json(body)
     except BadAnswerError:
         text = body[:4096].decode("utf-8", "replace")
-        return clean(re.sub(r"<[^>]*>", " ", text))
+        return clean(re.sub(r"<[^<>]*>", " ", text))
     if isinstance(answer, dict):
         for name in ("message", "error", "detail", "msg"):
             text = _error_text(answer.get(name))
@@ -254,15 +288,18 @@ def error_text(body: bytes) -> str:
         if isinstance(data, dict):
             return _error_text(data.get("error")) or _error_text(data.get("message"))
         return ""
-    return clean(answer) if isinstance(answer, str) else ""
+    return _error_text(answer)
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> QwenError:
     """Return the error of an answer that proves that nothing was created (4xx)."""
     said = error_text(body)
     if status == 429:
-        limited = RateLimitedError(f"The account's limit was reached: {said or 'HTTP 429'}")
-        limited.retry_after = read_retry_after(headers or {})
+        wait = read_retry_after(headers or {})
+        # The wait that was asked for was nonsense: say what is done in its place.
+        instead = f" (waiting {wait:.0f} s)" if wait != _asked_wait(headers or {}) else ""
+        limited = RateLimitedError(f"The account's limit was reached: {said or 'HTTP 429'}{instead}")
+        limited.retry_after = wait
         return limited
     if status == 402 or _NO_CREDIT.search(said):
         return NoCreditError(f"The account has no credit left: {said or f'HTTP {status}'}")
@@ -280,29 +317,32 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     Seconds, ``retry-after-ms``, or a date measured against the answer's own ``Date``. What is negative, not a
     number, infinite or longer than `LONGEST_RETRY` counts as `DEFAULT_RETRY`.
     """
-    milliseconds = headers.get("retry-after-ms")
+    seconds = _asked_wait(headers)
+    return DEFAULT_RETRY if seconds is not None and not 0 <= seconds <= LONGEST_RETRY else seconds
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds as they were written, not a number where they can't be read."""
     text = headers.get("retry-after")
+    milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        number = _number(milliseconds)
-        seconds = math.nan if number is None else number / 1000
-    elif text is not None:
-        number = _number(text)
-        seconds = _until(text, headers.get("date")) if number is None else number
-    else:
-        return None
-    return seconds if 0 <= seconds <= LONGEST_RETRY else DEFAULT_RETRY
+        return milliseconds / 1000
+    if text is None:
+        return math.nan if "retry-after-ms" in headers else None
+    number = _number(text)
+    return _until(text, headers.get("date")) if number is None else number
 
 
 def _until(text: str, date: str | None) -> float:
     then = read_http_date(text)
-    now = read_http_date(date) if date else datetime.now(UTC)
-    return math.nan if then is None or now is None else (then - now).total_seconds()
+    now = (read_http_date(date) if date else None) or datetime.now(UTC)
+    return math.nan if then is None else (then - now).total_seconds()
 
 
 def read_http_date(text: str) -> datetime | None:
     """Read the date of a header, in UTC; None where it can't be read."""
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -56,6 +56,7 @@ CellState = Literal[
 #: A fresh prediction may be unknown to the service for so long; seconds.
 _FRESH = 30.0
 _MOST_NOT_SENT = 5
+_UNDER_WAY = ("planned", "sending", "submitted", "completed")
 _LONGEST_LIMITED = 900.0
 _DOWNLOAD_TRIES = 8
 
@@ -116,6 +117,8 @@ class Engine:
         Predictions under way together.
     free : bool
         Whether pictures cost nothing here (the embedded service), so that a lost one may be asked for anew.
+    usual : float
+        Seconds that a prediction takes here, until the ledger knows better.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class Engine:
         provider: str,
         at_once: int = 8,
         free: bool = False,
+        usual: float = pacing.USUAL_DURATION,
     ) -> None:
         self.client = client
         self.ledger = ledger
@@ -134,8 +138,10 @@ class Engine:
         self.provider = provider
         self.at_once = at_once
         self.free = free
+        self.usual = usual
         self.gate = SubmitGate()
-        self._polling = 0
+        #: Predictions that are being polled now, of all runs.
+        self.polling = 0
 
     async def plan(self, sweep: Sweep, *, fresh: bool = False, retry: bool = False) -> Plan:
         """Look up what is here and say what a run would do.
@@ -166,7 +172,9 @@ class Engine:
             actions=actions,
             records=records,
             prices=prices,
-            seconds=pacing.estimate(new, at_once=self.at_once, known=known, window=self.gate.window),
+            seconds=pacing.estimate(
+                new, at_once=self.at_once, known=known, window=self.gate.window, usual=self.usual
+            ),
             closing=tuple(closing),
         )
 
@@ -285,16 +293,17 @@ class _Run:
         if self.plan.actions[key] == "fetch" and known is not None and known.state == "stored":
             # Stored once, and the file is gone: it may still be had again for nothing.
             await self.ledger.run(lambda db: db.reopen(known.id, "completed", note="the file is missing"))
+        after = known.id if known is not None else 0
         for _ in range(3):
             if self._must_stop() and self.plan.actions[key] == "buy":
                 self._tell_stopped(key)
                 return
-            record, mine = await self._claim(request)
+            record, mine = await self._claim(request, after)
             if not mine:
-                followed = await self._follow(key, record)
-                if followed:
+                if await self._follow(key, record):
                     return
                 continue
+            after = record.id
             self._held.add(record.id)
             try:
                 if not await self._complete(key, request, record):
@@ -304,10 +313,10 @@ class _Run:
             return
         raise UnavailableError("The service does not keep what it was asked for.")
 
-    async def _claim(self, request: ImageRequest) -> tuple[Record, bool]:
+    async def _claim(self, request: ImageRequest, after: int) -> tuple[Record, bool]:
         price = self.plan.prices[request.key]
         return await self.ledger.run(
-            lambda db: db.claim(self.engine.provider, request, self.plan.run_id, price)
+            lambda db: db.claim(self.engine.provider, request, self.plan.run_id, price, after=after)
         )
 
     async def _follow(self, key: str, record: Record) -> bool:
@@ -320,8 +329,10 @@ class _Run:
                     self._tell(key, "stored", record, None, await self._thumbnail(record), cached=True)
                     return True
                 self._tell(key, record.state, record, record.error)
-                if record.state not in ("planned", "sending", "submitted", "completed"):
-                    return True
+            if record.state not in _UNDER_WAY:
+                return True
+            if record.owner is None or record.lease_until < time.time():
+                return False
             if record.state == "planned" and self._must_stop():
                 self._tell_stopped(key)
                 return True
@@ -330,8 +341,6 @@ class _Run:
             if key not in found or found[key].id < record.id:
                 return False
             record = found[key]
-            if record.owner is None or record.lease_until < time.time():
-                return False
 
     async def _complete(self, key: str, request: ImageRequest, record: Record) -> bool:
         """Bring a claimed row to its end; False where a free picture has to be asked for anew."""
@@ -448,9 +457,10 @@ class _Run:
         began = time.monotonic() - (age if age < _FRESH else 0.0)
         until = time.monotonic() + pacing.deadline(known)
         trouble: QwenError | None = None
-        self.engine._polling += 1  # noqa: SLF001  (engine and run are one module)
+        delays = PollDelays(known, lambda: self.engine.polling, age=age, usual=self.engine.usual)
+        self.engine.polling += 1
         try:
-            for delay in PollDelays(known, lambda: self.engine._polling, age=age):  # noqa: SLF001
+            for delay in delays:
                 await asyncio.sleep(delay)
                 try:
                     prediction = await self.engine.client.result(record.prediction_id)
@@ -477,7 +487,7 @@ class _Run:
                 if time.monotonic() > until:
                     break
         finally:
-            self.engine._polling -= 1  # noqa: SLF001
+            self.engine.polling -= 1
         why = f" ({trouble.message})" if trouble is not None else ""
         late = StillRunningError(
             f"It is still running on the server{why}", prediction_id=record.prediction_id

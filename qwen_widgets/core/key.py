@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import NoReturn
 
 from qwen_widgets.core.errors import SettingsError
 
 
 class ApiKey:
-    """An API key that can be used and can't be shown.
+    """An API key that can be used and compared, and can't be shown.
 
     Parameters
     ----------
@@ -24,16 +25,12 @@ class ApiKey:
     __slots__ = ("__text",)
 
     def __init__(self, text: str) -> None:
-        text = text.strip()
-        if not text:
-            raise SettingsError("API key: it is empty.")
-        for place, character in enumerate(text, 1):
-            if not "!" <= character <= "~":
-                raise SettingsError(
-                    f"API key: character {place} of {len(text)} can't be part of a key (a blank, a line end "
-                    "or a letter outside ASCII, as pasting leaves them); copy it again."
-                )
-        self.__text = text
+        fault = _fault(text)
+        if fault:
+            # A verbose traceback shows what the names of a frame stand for; the caller has to look to its own.
+            del text
+            raise SettingsError(fault)
+        self.__text = text.strip()
 
     def authorization(self) -> str:
         """Return the value of the Authorization header."""
@@ -51,5 +48,30 @@ class ApiKey:
     def __format__(self, spec: str) -> str:
         return repr(self)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApiKey) and hmac.compare_digest(self.__text, other.__text)
+
+    def __hash__(self) -> int:
+        return hash((ApiKey, self.__text))
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("an ApiKey can't be pickled or copied")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("an ApiKey can't be pickled or copied")
+
+
+def _fault(text: object) -> str:
+    """Say why a text can't be a key, never what it is; empty where it can."""
+    if not isinstance(text, str):
+        return "API key: it is not a text."
+    text = text.strip()
+    if not text:
+        return "API key: it is empty."
+    for place, character in enumerate(text, 1):
+        if not "!" <= character <= "~":
+            return (
+                f"API key: character {place} of {len(text)} can't be part of a key (a blank, a line end "
+                "or a letter outside ASCII, as pasting leaves them); copy it again."
+            )
+    return ""

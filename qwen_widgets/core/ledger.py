@@ -322,15 +322,23 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------------
 
-    def claim(self, provider: str, request: ImageRequest, run_id: str, price: Decimal) -> tuple[Record, bool]:
-        """Plan a purchase, or find the one that is open already.
+    def claim(
+        self, provider: str, request: ImageRequest, run_id: str, price: Decimal, *, after: int = 0
+    ) -> tuple[Record, bool]:
+        """Plan a purchase, or find the one that is open already, or was made since the caller looked.
+
+        Parameters
+        ----------
+        after : int
+            The newest row that the caller knew of. A newer one that has ended is another kernel's answer to the
+            same question, and nothing is planned beside it.
 
         Returns
         -------
         Record
-            The open row.
+            The row.
         bool
-            Whether it is this process's to work on. A row whose owner is gone is taken over; where it was
+            Whether it is open and this process's to work on. A row whose owner is gone is taken over; where it was
             being sent when its owner died, its outcome is unknown.
         """
         now = self._clock()
@@ -339,6 +347,12 @@ class Store:
             (provider, request.key),
         ).fetchone()
         if row is None:
+            newer = self._db.execute(
+                "SELECT * FROM purchase WHERE provider = ? AND key = ? AND id > ? ORDER BY id DESC LIMIT 1",
+                (provider, request.key, after),
+            ).fetchone()
+            if newer is not None:
+                return _record(newer), False
             cursor = self._db.execute(
                 "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
                 " owner, lease_until, created_at) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -392,12 +406,9 @@ class Store:
         self._event(row_id, "stopped")
 
     def reopen(self, row_id: int, state: State, *, note: str) -> bool:
-        """Bring an ended row back to an open state for this process; False where the key is open elsewhere."""
+        """Bring an ended row back to an open state, for whoever claims it; False where the key is open elsewhere."""
         try:
-            self._db.execute(
-                "UPDATE purchase SET state = ?, owner = ?, lease_until = ?, error = NULL WHERE id = ?",
-                (state, self.owner, self._clock() + LEASE, row_id),
-            )
+            self._db.execute("UPDATE purchase SET state = ?, error = NULL WHERE id = ?", (state, row_id))
         except sqlite3.IntegrityError:
             return False
         self._event(row_id, state, note)

@@ -155,11 +155,17 @@ class PollDelays:
     """
 
     def __init__(
-        self, known: Sequence[float], open_predictions: Callable[[], int], *, age: float = 0.0
+        self,
+        known: Sequence[float],
+        open_predictions: Callable[[], int],
+        *,
+        age: float = 0.0,
+        usual: float = USUAL_DURATION,
     ) -> None:
-        first = _FIRST_POLL if len(known) < 3 else max(0.15, min(known) * 0.95)
+        cold = min(1.0, usual / USUAL_DURATION)
+        first = _FIRST_POLL * cold if len(known) < 3 else max(0.1, min(known) * 0.95)
         self._next = max(0.0, first - age)
-        self._step = _STEP if len(known) < 3 else max(0.15, statistics.median(known) / 12)
+        self._step = max(0.1, _STEP * cold if len(known) < 3 else statistics.median(known) / 12)
         self._open = open_predictions
 
     def __iter__(self) -> PollDelays:
@@ -180,7 +186,14 @@ def deadline(known: Sequence[float]) -> float:
     return max(120.0, 8 * ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)])
 
 
-def estimate(new: int, *, at_once: int, known: Sequence[float], window: int | None = None) -> float:
+def estimate(
+    new: int,
+    *,
+    at_once: int,
+    known: Sequence[float],
+    window: int | None = None,
+    usual: float = USUAL_DURATION,
+) -> float:
     """Return the seconds that buying `new` pictures will take.
 
     Parameters
@@ -191,10 +204,12 @@ def estimate(new: int, *, at_once: int, known: Sequence[float], window: int | No
         Durations of the model, seconds.
     window : int, optional
         Images that the account may start a minute.
+    usual : float
+        Seconds that count while no duration is known.
     """
     if new <= 0:
         return 0.0
-    usual = statistics.median(known) if known else USUAL_DURATION
+    usual = statistics.median(known) if known else usual
     waves = math.ceil(new / max(1, at_once)) * usual
     if window:
         waves = max(waves, (math.ceil(new / window) - 1) * SubmitGate.WINDOW + usual)

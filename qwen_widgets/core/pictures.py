@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
-import warnings
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from qwen_widgets.core.errors import PictureError
 from qwen_widgets.core.models import Size
 
 #: Formats that are taken, by their first bytes, and their file suffix. Never by name or by Content-Type.
 _FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
+_OPENERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+}
 #: A 0.24 MB PNG can hold 81 million pixels; the largest picture of any model has 17 million.
 MOST_PIXELS = 40_000_000
 THUMBNAIL_SIDE = 512
@@ -42,22 +49,19 @@ def check(path: Path) -> Checked:
     kind = _kind(head)
     if kind is None:
         raise PictureError("What came is not a PNG, JPEG or WebP picture.")
-    broken = False
+    size: Size | None = None
+    # The plugin itself, not Image.open: that warns of large pictures, and silencing a warning isn't thread-safe.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=(kind,)) as image:
-                width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise PictureError(f"The picture has {width}×{height} pixels, more than 40 million.")
+        with _OPENERS[kind](path) as image:
+            size = Size(*image.size)
+            if size.width * size.height <= MOST_PIXELS:
                 image.load()
-    except PictureError:
-        raise
-    except Exception:  # noqa: BLE001  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
-        broken = True
-    if broken:
-        raise PictureError("The picture can't be decoded.")
-    return Checked(_FORMATS[kind], Size(width, height))
+                return Checked(_FORMATS[kind], size)
+    except Exception:  # noqa: BLE001, S110  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
+        pass
+    if size is not None and size.width * size.height > MOST_PIXELS:
+        raise PictureError(f"The picture has {size} pixels, more than 40 million.")
+    raise PictureError("The picture can't be decoded.")
 
 
 def _kind(head: bytes) -> str | None:
@@ -98,6 +102,7 @@ class PictureStore:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.replace(path)
         _sync_folder(path.parent)
+        _sync_folder(self.pictures)  # where the name of a new folder is
         return path
 
     def set_aside(self, part: Path) -> Path:
@@ -109,11 +114,14 @@ class PictureStore:
     def thumbnail(self, sha256: str, suffix: str, *, side: int = THUMBNAIL_SIDE) -> bytes:
         """Return a JPEG of a stored picture, its longer side at most `side` pixels; made once, then read."""
         kept = self.thumbnails / sha256[:2] / f"{sha256[:20]}-{side}.jpg"
-        if kept.exists():
-            return kept.read_bytes()
+        with contextlib.suppress(OSError):
+            data = kept.read_bytes()
+            # It was not fsynced: after a power cut it can be there and be empty or short.
+            if data.endswith(b"\xff\xd9"):
+                return data
         data = make_thumbnail(self.path(sha256, suffix), side)
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
+        part = kept.with_suffix(f".{uuid.uuid4().hex[:12]}.part")  # two threads may be making it
         part.write_bytes(data)
         part.replace(kept)
         return data

@@ -1,0 +1,91 @@
+"""What every test has: a home of its own, no key, and the environment for processes that a test starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from contract import ContractServer
+
+ROOT = Path(__file__).resolve().parent.parent
+# A key can also be found in a keyring; this backend has none. The real one could ask the desktop's user.
+NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("QWEN_WIDGETS_", "WAVESPEED_"))
+
+
+@pytest.fixture(autouse=True)
+def qwen_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of ledger and pictures in this test, in its kernels too. There is no key and no setting."""
+    for name in filter(_is_ours, list(os.environ)):
+        monkeypatch.delenv(name)
+    for name, value in NO_KEYRING.items():
+        monkeypatch.setenv(name, value)
+    home = tmp_path / "qwen"
+    monkeypatch.setenv("QWEN_WIDGETS_HOME", str(home))
+    return home
+
+
+def _where_the_package_is() -> list[str]:
+    """The folder to put on PYTHONPATH, so that a child imports the same qwen_widgets as this process would.
+
+    None for an installed wheel: there the child finds it by itself, and the checkout must not shadow it.
+    """
+    spec = importlib.util.find_spec("qwen_widgets")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    folder = Path(places[0]).resolve().parent if places else ROOT
+    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
+    return [] if folder in installed else [str(folder)]
+
+
+@pytest.fixture(scope="session")
+def child_env() -> Callable[..., dict[str, str]]:
+    """Make the environment of a child process that runs this checkout and keeps everything below a folder.
+
+    ``child_env(folder, home=…, first=[…], extra={…})``: ``home`` is QWEN_WIDGETS_HOME, ``first`` comes first
+    on PYTHONPATH, ``extra`` is added last, and a value of None there removes the variable.
+    """
+
+    def make(
+        folder: Path,
+        *,
+        home: Path | None = None,
+        first: list[str] | None = None,
+        extra: Mapping[str, str | None] | None = None,
+    ) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if not _is_ours(k) and not k.startswith("JPY_")}
+        given = env.pop("PYTHONPATH", "")
+        path = [*(first or []), *_where_the_package_is(), *([given] if given else [])]
+        env |= NO_KEYRING | {
+            "PYTHONPATH": os.pathsep.join(path),
+            "QWEN_WIDGETS_HOME": str(home or folder / "qwen"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            # Kernelspecs and Lab's own files are still found below sys.prefix.
+            "JUPYTER_CONFIG_DIR": str(folder / "jupyter" / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "jupyter" / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "jupyter" / "runtime"),
+        }
+        if not env["PYTHONPATH"]:
+            del env["PYTHONPATH"]
+        for name, value in (extra or {}).items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = value
+        return env
+
+    return make
+
+
+@pytest.fixture
+def contract_server() -> Iterator[ContractServer]:
+    """The contract on a loopback port, with a key of its own."""
+    server = ContractServer()
+    yield server
+    server.stop()

@@ -1,0 +1,264 @@
+"""%%qwenimage in a real kernel of each ipykernel: Run All, live updates, interrupts, errors of typing."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from contract import KEY, ContractServer
+from kernels import Kernel, Result
+
+LOAD = "%load_ext qwen_widgets"
+FAST = "%config QwenMagics.offline_seconds = 0.2"
+FOXES = "%%qwenimage --seeds 1-4 --size 256x256 -o fox\na red fox in {fresh snow|autumn leaves}"
+
+
+def snapshots(result: Result) -> list[str]:
+    """The HTML of every snapshot shown or updated by a cell, in order."""
+    found = []
+    for data in (*result.displays, *result.updates):
+        html = data["data"].get("text/html", "")
+        if "qw-snapshot" in html:
+            found.append(html)
+    return found
+
+
+def viewers(result: Result) -> list[str]:
+    """The comm ids of the viewers that a cell opened."""
+    return [
+        message.content["comm_id"]
+        for message in result.comms
+        if message.type == "comm_open" and "head" in message.content["data"].get("state", {})
+    ]
+
+
+def test_run_all_runs_every_cell_behind_the_magic(kernel: Kernel) -> None:
+    behind = [f"print('cell', {n})" for n in range(5)]
+    results = kernel.run_all([LOAD, FAST, FOXES, *behind, "print(fox)"])
+    assert [result.status for result in results] == ["ok"] * len(results)
+    assert [result.stdout for result in results[3:8]] == [f"cell {n}\n" for n in range(5)]
+    assert results[-1].stdout == "<Grid 'fox' 2 × 4, 8 of 8 stored>\n"
+
+
+def test_pictures_reach_the_page_while_the_cell_runs(kernel: Kernel) -> None:
+    kernel.run(LOAD).check()
+    kernel.run("%config QwenMagics.offline_seconds = 1.0").check()
+    result = kernel.run(FOXES).check()
+    (viewer,) = viewers(result)
+    arrived = [
+        message
+        for message in result.comms
+        if message.type == "comm_msg" and message.content["comm_id"] == viewer and message.buffers
+    ]
+    assert sum(len(message.buffers) for message in arrived) == 8
+    assert all(bytes(buffer[:3]) == b"\xff\xd8\xff" for message in arrived for buffer in message.buffers)
+    # The first picture is there while others are still being made, not all of them at the end.
+    assert len(arrived) >= 2
+    assert arrived[0].time < result.ended - 0.2
+    assert snapshots(result)[-1].count("data:image/jpeg;base64,") == 8
+
+
+def test_the_line_comes_before_anything_is_bought(
+    kernel_one: Kernel, contract_server: ContractServer
+) -> None:
+    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one.run(LOAD).check()
+    result = kernel_one.run(FOXES).check()
+    assert "2 prompts × 4 seeds = 8 images · 8 new · $0.24 · about " in result.stdout
+    printed = next(message for message in result.messages if message.type == "stream")
+    assert printed.time <= min(p.created for p in contract_server.service.predictions.values())
+    again = kernel_one.run(FOXES).check()
+    assert "8 images · 8 already here · nothing new · $0.00" in again.stdout
+    assert len(contract_server.submits) == 8
+
+
+def test_an_interrupt_gives_the_prompt_back_and_what_is_paid_for_still_arrives(
+    kernel: Kernel, contract_server: ContractServer
+) -> None:
+    kernel.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel.run(LOAD).check()
+    kernel.run("%config QwenMagics.at_once = 2").check()
+    running = kernel.send("%%qwenimage --seeds 1-12 --size 256x256 -o fox\na red fox")
+    kernel.until(lambda: len(contract_server.submits) >= 3, what="the third submit")
+    before = time.monotonic()
+    kernel.interrupt()
+    result = kernel.wait(running)
+    took = time.monotonic() - before
+    sent = len(contract_server.submits)
+    assert result.error is not None
+    assert result.error.ename == "KeyboardInterrupt"
+    assert took < 1.0
+    after = kernel.run("fox.wait(30); print([cell.state for cell in fox])").check()
+    states = eval(after.stdout)  # noqa: S307
+    assert len(contract_server.submits) == sent
+    assert states.count("stored") == sent < 12
+    assert states.count("stopped") == 12 - sent
+    # What arrived after the interrupt went into the output of the cell that asked for it.
+    (shown,) = (d for d in result.displays if "qw-snapshot" in d["data"].get("text/html", ""))
+    updates = [u for r in (kernel.result(running), after) for u in r.updates]
+    mine = [u for u in updates if u["display_id"] == shown["display_id"]]
+    assert mine[-1]["data"]["text/html"].count("data:image/jpeg;base64,") == sent
+
+
+def test_asyncio_and_the_kernels_loop_stay_as_they_were(kernel: Kernel) -> None:
+    before = (
+        "import asyncio, tornado.ioloop\n"
+        "loop = asyncio.get_event_loop()\n"
+        "def look():\n"
+        "    return [asyncio.run, asyncio.Task, asyncio.Future, asyncio.get_event_loop, asyncio.sleep,\n"
+        "        type(loop).run_until_complete, type(loop).run_forever, type(loop)._run_once,\n"
+        "        type(loop)._check_running, asyncio.SelectorEventLoop.run_forever,\n"
+        "        asyncio.SelectorEventLoop._run_once, hasattr(loop, '_nest_patched')]\n"
+        "first = look()"
+    )
+    kernel.run(before).check()
+    kernel.run(LOAD).check()
+    assert kernel.run("print(look() == first)").check().stdout == "True\n"
+    kernel.run(FAST).check()
+    kernel.run(FOXES).check()
+    kernel.run("import qwen_widgets as qw; g = await qw.agenerate('a cat', seeds=1, sizes='256x256')").check()
+    assert kernel.run("print(look() == first, g)").check().stdout == "True <Grid 1 × 1, 1 of 1 stored>\n"
+
+
+def test_loading_prints_nothing(kernel_one: Kernel) -> None:
+    result = kernel_one.run(LOAD).check()
+    assert (result.stdout, result.stderr, result.displays) == ("", "", [])
+
+
+def test_a_typing_error_is_one_sentence_and_buys_nothing(
+    kernel_one: Kernel, contract_server: ContractServer
+) -> None:
+    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one.run(LOAD).check()
+    for cell, words in [
+        ("%%qwenimage --sedes 1-4\na fox", "unrecognized arguments: --sedes"),
+        ("%%qwenimage --seeds 1-x\na fox", "seeds"),
+        ("%%qwenimage --seeds 1-1000000000\na fox", "1,000"),
+        ("%%qwenimage --size 17:0\na fox", "size"),
+        ("%%qwenimage --size 5000x5000\na fox", "1536"),
+        ("%%qwenimage -m qwen-image-3\na fox", "did you mean"),
+        ("%%qwenimage --count many\na fox", "--count 'many'"),
+        ("%%qwenimage --seeds 1 --count 2\na fox", "not both"),
+        ("%%qwenimage --out 7up\na fox", "--out '7up'"),
+        ("%%qwenimage --title 'open\na fox", "a quote is open"),
+        ("%%qwenimage --vars nobody\na {{nobody}}", "--vars nobody"),
+        ("%%qwenimage\n\n", "empty"),
+        ("%%qwenimage\n" + "x" * 801, "801"),
+        ("%%qwenimage --max-cost much\na fox", "--max-cost 'much'"),
+        ("%qwen nonsense", "status"),
+    ]:
+        result = kernel_one.run(cell)
+        assert result.status == "error", cell
+        # One sentence on the error stream, no traceback.
+        (line,) = result.stderr.strip().splitlines()
+        assert line.startswith("UsageError: "), cell
+        assert words in line, cell
+        assert result.error is None, cell
+    assert contract_server.asked == []
+
+
+def test_over_the_price_limit_nothing_is_bought(kernel_one: Kernel, contract_server: ContractServer) -> None:
+    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one.run(LOAD).check()
+    many = "%%qwenimage --seeds 1-40 --size 256x256{}\na fox"
+    result = kernel_one.run(many.format(""))
+    assert result.status == "error"
+    assert "this would cost $1.20 and a run may cost $1.00" in result.stderr
+    assert "--max-cost 1.20" in result.stderr
+    assert contract_server.submits == []
+    dry = kernel_one.run(many.format(" --max-cost 2 --dry-run")).check()
+    assert "40 new · $1.20" in dry.stdout
+    assert contract_server.submits == []
+
+
+def test_the_key_goes_to_the_api_alone_and_the_body_is_exact(
+    kernel_one: Kernel, contract_server: ContractServer
+) -> None:
+    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one.run(LOAD).check()
+    kernel_one.run("%%qwenimage --seeds random*3 --size 16:9 -o fox\na red fox").check()
+    assert len(contract_server.submits) == 3
+    for asked in contract_server.submits:
+        assert asked.path == "/api/v3/wavespeed-ai/qwen-image-2.0/text-to-image"
+        assert set(asked.body) == {"prompt", "size", "seed"}
+        assert (asked.body["prompt"], asked.body["size"]) == ("a red fox", "1280*720")
+        assert 0 <= asked.body["seed"] <= 2**31 - 1
+        assert asked.headers["authorization"].startswith("Bearer ")
+    pictures = [asked for asked in contract_server.asked if asked.path.startswith("/pictures/")]
+    assert len(pictures) == 3
+    assert all("authorization" not in asked.headers for asked in pictures)
+
+
+def test_the_line_magic_takes_a_prompt_as_it_is(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(FAST).check()
+    kernel_one.run('%qwenimage --seeds 3 --size 256x256 -o g a dog\'s life, $5 {x} "now"').check()
+    shown = kernel_one.run("print(g[0, 0].request.prompt, g.seeds)").check().stdout
+    assert shown == 'a dog\'s life, $5 {x} "now" (3,)\n'
+
+
+def test_variables_go_in_only_when_asked(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(FAST).check()
+    kernel_one.run("animal = 'red fox'").check()
+    kernel_one.run("%%qwenimage -s 1 -r 256x256 -v -o a\na {{animal}}").check()
+    kernel_one.run("%%qwenimage -s 1 -r 256x256 -o b\na {{animal}}").check()
+    assert kernel_one.run("print(a.prompts, b.prompts)").stdout == "('a red fox',) ('a {{animal}}',)\n"
+
+
+def test_the_grid_is_not_shown_twice_by_its_own_cell(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(FAST).check()
+    magic = kernel_one.run("%%qwenimage -s 1 -r 256x256\na fox").check()
+    assert len(viewers(magic)) == 1
+    plain = "import qwen_widgets as qw\nqw.generate('a fox', seeds=1, sizes='256x256')"
+    assert len(viewers(kernel_one.run(plain).check())) == 1
+    assert len(viewers(kernel_one.run("_").check())) == 1
+
+
+def test_a_blocking_call_on_the_portal_itself_works(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(FAST).check()
+    code = (
+        "import qwen_widgets as qw\n"
+        "from qwen_widgets.portal import portal\n"
+        "async def callback():\n"
+        "    return qw.generate('a fox', seeds='1-2', sizes='256x256')\n"
+        "print(portal.submit(callback()).result(30))"
+    )
+    assert kernel_one.run(code).check().stdout.endswith("<Grid 1 × 2, 2 of 2 stored>\n")
+
+
+def test_options_and_values_are_completed(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+
+    def complete(text: str) -> list[str]:
+        return kernel_one.complete(text)
+
+    assert "--seeds" in complete("%%qwenimage --se")
+    assert {"16:9", "1:1"} <= set(complete("%%qwenimage --size 1"))
+    assert "qwen-image-2.0-pro" in complete("%%qwenimage -m qwen")
+    assert "doctor" in complete("%qwen do")
+
+
+def test_unloading_takes_the_magics_and_nothing_else(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run("%unload_ext qwen_widgets").check()
+    names = (
+        "m = get_ipython().magics_manager.magics\n"
+        "print('qwenimage' in m['cell'], 'qwen' in m['line'], 'timeit' in m['cell'])"
+    )
+    assert kernel_one.run(names).check().stdout == "False False True\n"
+
+
+def test_login_keeps_the_key_out_of_sight(kernel_one: Kernel, contract_server: ContractServer) -> None:
+    kernel_one.run(f"import os; os.environ['QWEN_WIDGETS_BASE_URL'] = {contract_server.base_url!r}").check()
+    kernel_one.run(LOAD).check()
+    assert "none found" in kernel_one.run("%qwen status").check().stdout
+    login = kernel_one.run("%qwen login", answers=[KEY]).check()
+    assert [prompt["password"] for prompt in login.prompts] == [True]
+    seen = kernel_one.run("%qwen doctor").check().stdout + kernel_one.run("%qwen status").check().stdout
+    assert "found (%qwen login)" in seen
+    assert KEY not in seen + login.stdout + login.stderr
+    kernel_one.run("%%qwenimage -s 1 -r 256x256\na fox").check()
+    assert len(contract_server.submits) == 1

@@ -1,0 +1,755 @@
+"""The embedded service: the REST contract, seen through an in-process transport and once on a port."""
+
+import asyncio
+import io
+import json
+import re
+import socket
+import sys
+import threading
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+import httpx
+import pytest
+import uvicorn
+from PIL import Image
+
+from qwen_widgets import __main__ as command_line
+from qwen_widgets.core.models import MODELS, find_model
+from qwen_widgets.offline import service as module
+from qwen_widgets.offline.service import OFFLINE_BASE_URL, OFFLINE_ORIGIN, OfflineService, ServiceSettings
+
+MODEL, PRO = (model.id for model in MODELS)
+LONGEST = 1.2 * 1.35 + 0.01
+
+
+class Clock:
+    """A time that only moves when it is told to; 2025-06-01T12:00:00.250Z at first."""
+
+    def __init__(self):
+        self.now = datetime(2025, 6, 1, 12, 0, 0, 250_000, UTC).timestamp()
+
+    def __call__(self):
+        return self.now
+
+    def pass_(self, seconds):
+        self.now += seconds
+
+
+def paint(prompt, size, seed):
+    """Stand in for the painter: noise-free, but different for each seed."""
+    return Image.new("RGB", size, (seed % 256, len(prompt) % 256, 99))
+
+
+class House:
+    """A service, its clock, and a client of it."""
+
+    def __init__(self, client, service, clock):
+        self.client, self.service, self.clock = client, service, clock
+
+    async def submit(self, prompt="a red fox", *, model=MODEL, **inputs):
+        return await self.client.post(model, json={"prompt": prompt, **inputs})
+
+    async def start(self, prompt="a red fox", **inputs):
+        answer = await self.submit(prompt, **inputs)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    async def result(self, id_):
+        return (await self.client.get(f"predictions/{id_}/result")).json()["data"]
+
+    async def finished(self, prompt="a red fox", **inputs):
+        data = await self.start(prompt, **inputs)
+        self.clock.pass_(LONGEST)
+        return await self.result(data["id"])
+
+    async def history(self, **filters):
+        answer = await self.client.post("predictions", json=filters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+
+@asynccontextmanager
+async def open_house(*, painter=paint, **settings):
+    clock = Clock()
+    service = OfflineService(ServiceSettings(clock=clock, **settings), painter=painter)
+    transport = httpx.ASGITransport(app=service.app)
+    async with httpx.AsyncClient(transport=transport, base_url=OFFLINE_BASE_URL + "/") as client:
+        yield House(client, service, clock)
+
+
+@pytest.fixture
+async def house():
+    async with open_house() as opened:
+        yield opened
+
+
+# From created to completed
+
+
+async def test_a_prediction_goes_from_created_over_processing_to_completed(house):
+    data = await house.start()
+    seen = [data["status"]]
+    for _ in range(20):
+        house.clock.pass_(0.1)
+        seen.append((await house.result(data["id"]))["status"])
+    assert list(dict.fromkeys(seen)) == ["created", "processing", "completed"]
+
+
+async def test_a_prediction_is_told_in_the_documented_envelope(house):
+    answer = await house.submit(seed=7, size="1280*720")
+    assert answer.json()["code"] == 200
+    assert answer.json()["message"] == "success"
+    started = answer.json()["data"]
+    assert re.fullmatch("[0-9a-f]{32}", started["id"])
+    assert started["outputs"] == []
+    assert started["created_at"] == "2025-06-01T12:00:00.250Z"
+    assert started["input"] == {"prompt": "a red fox", "size": "1280*720", "seed": 7}
+
+    house.clock.pass_(LONGEST)
+    done = await house.result(started["id"])
+    assert done["outputs"] == [f"{OFFLINE_ORIGIN}/pictures/{started['id']}.png"]
+    assert done["urls"]["get"] == f"{OFFLINE_BASE_URL}/predictions/{started['id']}/result"
+    assert done["has_nsfw_contents"] == [False]
+    assert done["error"] == ""
+    assert 780 <= done["timings"]["inference"] == done["executionTime"] <= 1620
+
+
+async def test_both_addresses_of_a_result_give_the_same_answer(house):
+    data = await house.start()
+    long = await house.client.get(f"predictions/{data['id']}/result")
+    short = await house.client.get(f"predictions/{data['id']}")
+    assert long.json() == short.json()
+    assert long.json()["data"]["id"] == data["id"]
+
+
+async def test_even_a_prediction_of_no_duration_is_created_at_first():
+    async with open_house(duration=0) as house:
+        data = await house.start()
+        assert (data["status"], data["outputs"]) == ("created", [])
+        assert (await house.result(data["id"]))["status"] == "completed"
+
+
+async def test_durations_differ_from_seed_to_seed_and_repeat_for_the_same_request(house):
+    for seed in range(1, 41):
+        await house.start(seed=seed)
+    await house.start(seed=1)
+    takes = [round(each.ends - each.created, 6) for each in house.service.predictions.values()]
+    assert takes[0] == takes[-1]
+    assert len(set(takes)) == 40
+    assert 0.78 <= min(takes) < 0.95
+    assert 1.45 < max(takes) <= 1.62
+
+
+async def test_an_unknown_prediction_is_a_404_in_its_own_shape(house):
+    answer = await house.client.get(f"predictions/{'0' * 32}/result")
+    assert (answer.status_code, answer.json()) == (404, {"error": "task not found"})
+
+
+async def test_every_answer_carries_the_date_of_the_services_clock(house):
+    for answer in (
+        await house.submit(),
+        await house.client.get("predictions/none"),
+        await house.client.get(f"{OFFLINE_ORIGIN}/nowhere"),
+    ):
+        assert parsedate_to_datetime(answer.headers["date"]).timestamp() == int(house.clock.now)
+
+
+# What a submit may hold
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"prompt": ""},
+        {"prompt": " \n\t"},
+        {"prompt": "x" * 801},
+        {"prompt": None},
+        {"prompt": ["a fox"]},
+        {"prompt": "a fox", "size": "1024x1024"},
+        {"prompt": "a fox", "size": "1024×1024"},
+        {"prompt": "a fox", "size": "1024*1024\n"},
+        {"prompt": "a fox", "size": "255*1024"},
+        {"prompt": "a fox", "size": "1024*1537"},
+        {"prompt": "a fox", "size": 1024},
+        {"prompt": "a fox", "seed": "1"},
+        {"prompt": "a fox", "seed": True},
+        {"prompt": "a fox", "seed": 1.5},
+        {"prompt": "a fox", "seed": -2},
+        {"prompt": "a fox", "seed": 2**31},
+        ["a fox"],
+    ],
+    ids=lambda body: json.dumps(body)[:40],
+)
+async def test_a_bad_input_is_refused_with_400_and_costs_nothing(house, body):
+    answer = await house.client.post(MODEL, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == 400
+    assert answer.json()["message"]
+    assert (house.service.submits, house.service.balance) == (0, 1000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"prompt=a", b'{"prompt": "a', b"\xff\xfe", b"[" * 200_000, b'{"prompt": "\\ud800"}', b"9" * 5000],
+    ids=["empty", "form", "cut off", "not utf-8", "deep", "half a surrogate", "long number"],
+)
+async def test_a_body_that_is_no_json_object_is_refused_with_400(house, content):
+    answer = await house.client.post(MODEL, content=content)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+
+
+async def test_the_limits_themselves_are_accepted(house):
+    for inputs in (
+        {"prompt": "狐" * 800},
+        {"size": "256*1536"},
+        {"seed": 0},
+        {"seed": 2**31 - 1},
+    ):
+        await house.start(**inputs)
+    assert house.service.submits == 4
+
+
+async def test_a_body_over_a_megabyte_is_refused_with_413(house):
+    just_fits = json.dumps({"prompt": "a fox", "padding": ""})
+    padding = "x" * (2**20 - len(just_fits))
+    assert (await house.submit("a fox", padding=padding[:-100])).status_code == 200
+    answer = await house.submit("a fox", padding=padding + "x" * 100)
+    assert (answer.status_code, answer.json()["code"]) == (413, 413)
+
+
+async def test_a_body_without_end_is_not_read_to_its_end(house):
+    sent = 0
+
+    async def endless():
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b" " * (1 << 20)
+
+    answer = await asyncio.wait_for(house.client.post(MODEL, content=endless()), 20)
+    assert answer.status_code == 413
+    assert sent < 40
+
+
+@pytest.mark.parametrize("model", ["nobody/nothing", "predictions/delete/more", f"{MODEL}/", "media/uploads"])
+async def test_an_unknown_model_is_a_400(house, model):
+    answer = await house.submit(model=model)
+    assert (answer.status_code, answer.json()) == (400, {"code": 400, "message": "Model not found"})
+
+
+async def test_inputs_that_the_model_does_not_know_are_ignored_and_recorded(house):
+    data = await house.start(n=4, enable_sync_mode=True)
+    assert data["input"].keys() == {"prompt", "size", "seed"}
+    assert house.service.predictions[data["id"]].ignored == ("enable_sync_mode", "n")
+
+
+async def test_what_is_left_out_takes_its_default(house):
+    data = await house.start()
+    assert data["input"] == {"prompt": "a red fox", "size": "1024*1024", "seed": -1}
+
+
+async def test_a_seed_that_the_service_draws_is_never_told(house):
+    done = await house.finished(seed=-1)
+    drawn = house.service.predictions[done["id"]].seed
+    assert 0 <= drawn < 2**31
+    told = json.dumps([done, await house.history()])
+    assert str(drawn) not in told.replace(done["id"], "")
+
+
+async def test_the_service_draws_a_new_seed_each_time(house):
+    for _ in range(5):
+        await house.start(seed=-1)
+    assert len({each.seed for each in house.service.predictions.values()}) == 5
+
+
+# Calls that don't fit
+
+
+async def test_another_method_is_a_405_in_json(house):
+    answer = await house.client.get(MODEL)
+    assert (answer.status_code, answer.json()["code"]) == (405, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+async def test_another_address_is_a_404_in_json(house):
+    answer = await house.client.get(f"{OFFLINE_ORIGIN}/favicon.ico")
+    assert (answer.status_code, answer.json()["code"]) == (404, 404)
+
+
+# The key
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "the-key", "Bearer the-key2", "Bearer ü"])
+@pytest.mark.parametrize("path", ["balance", MODEL, "predictions/x/result"])
+async def test_where_a_key_is_required_another_is_refused_with_401(header, path):
+    async with open_house(require_key="the-key") as house:
+        headers = {} if header is None else {"authorization": header.encode("latin-1")}
+        method = "POST" if path == MODEL else "GET"
+        answer = await house.client.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, 401)
+        assert "the-key" not in answer.text
+
+
+async def test_the_required_key_opens_the_api_and_a_picture_needs_none():
+    async with open_house(require_key="the-key") as house:
+        house.client.headers["authorization"] = "Bearer the-key"
+        url = (await house.finished())["outputs"][0]
+        del house.client.headers["authorization"]
+        assert (await house.client.get(url)).status_code == 200
+
+
+async def test_where_no_key_is_required_any_will_do(house):
+    assert (await house.client.get("balance", headers={"authorization": "Bearer x"})).status_code == 200
+
+
+def test_the_key_is_not_in_the_repr_of_the_settings():
+    assert "the-key" not in repr(ServiceSettings(require_key="the-key"))
+
+
+# Limits and money
+
+
+async def test_over_the_rate_the_answer_is_429_until_the_minute_has_passed():
+    async with open_house(per_minute=2) as house:
+        await house.start()
+        house.clock.pass_(30)
+        await house.start()
+        answer = await house.submit()
+        assert (answer.status_code, answer.json()["code"]) == (429, 429)
+        assert "concurrency" not in answer.text
+        house.clock.pass_(30)
+        await house.start()
+        assert (await house.submit()).status_code == 429
+        assert house.service.submits == 3
+        assert house.service.balance == Decimal("999.91")
+
+
+async def test_over_the_concurrency_the_answer_is_429_until_one_has_ended():
+    async with open_house(at_once=2) as house:
+        first = await house.start()
+        await house.start()
+        answer = await house.submit()
+        assert answer.status_code == 429
+        assert answer.json() == {"code": 429, "message": "You have reached your concurrency limit"}
+        await house.client.post("predictions/delete", json={"ids": [first["id"]]})
+        assert (await house.submit()).status_code == 429, "deleting is not cancelling"
+        house.clock.pass_(LONGEST)
+        await house.start()
+
+
+async def test_a_submit_costs_the_price_of_its_model(house):
+    await house.start()
+    await house.start(model=PRO)
+    for path in ("balance", "account/balance"):
+        assert (await house.client.get(path)).json()["data"] == {"balance": 999.9}
+    assert house.service.balance == Decimal("999.90")
+
+
+async def test_without_credit_a_submit_is_refused_with_a_400():
+    async with open_house(balance=Decimal("0.09")) as house:
+        await house.start(model=PRO)
+        answer = await house.submit()
+        assert answer.status_code == 400
+        assert answer.json() == {"code": 400, "message": "Insufficient credits. Please top up."}
+        assert house.service.submits == 1
+
+
+@pytest.mark.parametrize(("mark", "code"), [("offline:moderated", 1200), ("offline:fail", 1403)])
+async def test_a_marked_prompt_fails_with_http_200_and_is_refunded(house, mark, code):
+    data = await house.start(f"a fox {mark}")
+    house.clock.pass_(0.7)
+    assert (await house.result(data["id"]))["status"] == "processing"
+    assert house.service.balance == Decimal("999.97")
+    house.clock.pass_(LONGEST)
+    answer = await house.client.get(f"predictions/{data['id']}/result")
+    assert (answer.status_code, answer.json()["code"]) == (200, 200)
+    failed = answer.json()["data"]
+    assert (failed["status"], failed["code"], failed["outputs"]) == ("failed", code, [])
+    assert failed["error"]
+    assert house.service.balance == 1000
+    assert (await house.client.get(f"{OFFLINE_ORIGIN}/pictures/{data['id']}.png")).status_code == 404
+
+
+async def test_what_has_failed_is_refunded_even_when_it_was_deleted_before(house):
+    data = await house.start("offline:fail")
+    await house.client.post("predictions/delete", json={"ids": [data["id"]]})
+    assert house.service.balance == Decimal("999.97")
+    house.clock.pass_(LONGEST)
+    assert house.service.balance == 1000
+
+
+async def test_the_moderation_text_is_the_one_of_the_hosted_service(house):
+    done = await house.finished("offline:moderated")
+    assert done["error"].startswith("Content flagged as potentially sensitive.")
+
+
+@pytest.mark.parametrize("model", [MODEL, PRO])
+async def test_a_price_is_told_in_both_shapes_and_costs_nothing(house, model):
+    body = {"model_id": model, "inputs": {"prompt": "a fox"}}
+    price = float(find_model(model).price)
+    newer = (await house.client.post("model/price", json=body)).json()["data"]
+    assert newer == {"model_id": model, "price": price, "discounted_price": price}
+    older = (await house.client.post("model/pricing", json=body)).json()["data"]
+    assert older == {"unit_price": price, "currency": "USD"}
+    assert house.service.balance == 1000
+
+
+@pytest.mark.parametrize("body", [{}, {"model_id": "nobody/nothing"}, {"model_id": MODEL, "inputs": "a fox"}])
+async def test_the_price_of_what_there_is_not_is_a_400(house, body):
+    assert (await house.client.post("model/price", json=body)).status_code == 400
+
+
+async def test_the_catalogue_tells_each_models_inputs_and_limits(house):
+    entries = (await house.client.get("models")).json()["data"]
+    assert [entry["model_id"] for entry in entries] == [MODEL, PRO]
+    assert [entry["base_price"] for entry in entries] == [0.03, 0.07]
+    schema = entries[0]["api_schema"]["api_schemas"][0]["request_schema"]
+    assert schema["required"] == ["prompt"]
+    assert schema["properties"]["size"] == {
+        "type": "string",
+        "default": "1024*1024",
+        "minimum": 256,
+        "maximum": 1536,
+    }
+    assert schema["properties"]["seed"]["default"] == -1
+
+
+# The history
+
+
+async def test_the_history_is_newest_first_in_pages_and_echoes_the_input(house):
+    ids = []
+    for seed in range(5):
+        ids.append((await house.start(seed=seed))["id"])
+        house.clock.pass_(1)
+    first = await house.history(page=1, page_size=3)
+    second = await house.history(page=2, page_size=3)
+    assert [item["id"] for item in first["items"] + second["items"]] == ids[::-1]
+    assert (first["page"], first["total"]) == (1, 5)
+    assert [item["input"]["seed"] for item in first["items"]] == [4, 3, 2]
+    assert (await house.history(page=3, page_size=3))["items"] == []
+
+
+async def test_the_history_can_be_limited_to_a_model_and_a_status(house):
+    await house.start("offline:fail")
+    done = await house.finished(model=PRO)
+    running = await house.start()
+    assert [item["id"] for item in (await house.history(model=PRO))["items"]] == [done["id"]]
+    assert [item["id"] for item in (await house.history(status="created"))["items"]] == [running["id"]]
+    assert [item["id"] for item in (await house.history(status="completed"))["items"]] == [done["id"]]
+    assert (await house.history(status="failed"))["items"][0]["code"] == 1403
+
+
+async def test_the_history_can_be_limited_to_the_minutes_around_a_submit(house):
+    house.clock.pass_(0.0004)  # a fraction that `created_at` doesn't tell
+    told = []
+    for _ in range(3):
+        told.append(await house.start())
+        house.clock.pass_(60)
+    middle = told[1]["created_at"]
+    only = await house.history(created_after=middle, created_before=middle)
+    assert [item["id"] for item in only["items"]] == [told[1]["id"]]
+    assert (await house.history(created_after=middle))["total"] == 2
+    assert (await house.history(created_before=middle))["total"] == 2
+    with_offset = middle.replace("T12:", "T14:").replace("Z", "000000+02:00")
+    assert (await house.history(created_after=with_offset))["total"] == 2
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"page": 0},
+        {"page_size": 0},
+        {"page_size": 101},
+        {"page": "1"},
+        {"page": True},
+        {"model": 1},
+        {"status": []},
+        {"created_after": "yesterday"},
+        {"created_before": 1748779200},
+    ],
+    ids=str,
+)
+async def test_a_bad_filter_is_refused_with_400(house, filters):
+    assert (await house.client.post("predictions", json=filters)).status_code == 400
+
+
+async def test_a_page_holds_a_hundred_at_most(house):
+    for _ in range(101):
+        await house.start()
+    assert len((await house.history(page_size=100))["items"]) == 100
+
+
+async def test_what_is_deleted_is_gone_from_result_history_and_pictures(house):
+    gone, kept = await house.finished(), await house.finished()
+    answer = await house.client.post("predictions/delete", json={"ids": [gone["id"], gone["id"], "nobody"]})
+    assert answer.json()["data"] == {"deleted_count": 1}
+    assert (await house.client.get(f"predictions/{gone['id']}/result")).status_code == 404
+    assert (await house.client.get(gone["outputs"][0])).status_code == 404
+    assert [item["id"] for item in (await house.history())["items"]] == [kept["id"]]
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": "all"}, {"ids": [1]}], ids=str)
+async def test_a_bad_list_to_delete_is_refused_with_400(house, body):
+    assert (await house.client.post("predictions/delete", json=body)).status_code == 400
+
+
+async def test_after_seven_days_a_prediction_and_its_picture_are_gone(house):
+    done = await house.finished()
+    assert (await house.client.get(done["outputs"][0])).status_code == 200
+    house.clock.pass_(7 * 24 * 3600 - 2 * LONGEST)
+    assert (await house.client.get(done["outputs"][0])).status_code == 200
+    house.clock.pass_(LONGEST)
+    assert (await house.client.get(done["outputs"][0])).status_code == 404
+    assert (await house.client.get(f"predictions/{done['id']}/result")).status_code == 404
+    assert (await house.history())["total"] == 0
+
+
+async def test_only_so_many_predictions_are_kept_and_the_oldest_go_first(house, monkeypatch):
+    monkeypatch.setattr(module, "_MAX_PREDICTIONS", 3)
+    ids = [(await house.start())["id"] for _ in range(5)]
+    assert list(house.service.predictions) == ids[2:]
+
+
+# Pictures
+
+
+async def test_a_picture_has_the_size_and_the_seed_that_were_asked_for(house):
+    done = await house.finished(size="320*256", seed=200)
+    answer = await house.client.get(done["outputs"][0])
+    assert answer.headers["content-type"] == "image/png"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert (image.format, image.size) == ("PNG", (320, 256))
+        assert image.getpixel((5, 5)) == (200, len("a red fox"), 99)
+
+
+async def test_a_picture_is_not_there_before_its_prediction_is_completed(house):
+    data = await house.start()
+    url = f"{OFFLINE_ORIGIN}/pictures/{data['id']}.png"
+    assert (await house.client.get(url)).status_code == 404
+    house.clock.pass_(LONGEST)
+    assert (await house.client.get(url)).status_code == 200
+
+
+async def test_nothing_is_painted_before_a_picture_is_asked_for_and_then_only_once():
+    painted = []
+
+    def painter(prompt, size, seed):
+        painted.append(threading.current_thread())
+        return paint(prompt, size, seed)
+
+    async with open_house(painter=painter) as house:
+        done = await house.finished()
+        assert painted == []
+        first = await house.client.get(done["outputs"][0])
+        again = await house.client.get(done["outputs"][0])
+        assert first.content == again.content
+        assert len(painted) == 1
+
+
+async def test_the_service_answers_while_it_paints():
+    painting, go_on = threading.Event(), threading.Event()
+
+    def painter(prompt, size, seed):
+        painting.set()
+        assert go_on.wait(30)
+        return paint(prompt, size, seed)
+
+    async with open_house(painter=painter) as house:
+        done = await house.finished()
+        picture = asyncio.create_task(house.client.get(done["outputs"][0]))
+        try:
+            assert await asyncio.to_thread(painting.wait, 30)
+            assert (await asyncio.wait_for(house.client.get("balance"), 10)).status_code == 200
+            assert not picture.done()
+        finally:
+            go_on.set()
+        assert (await asyncio.wait_for(picture, 30)).status_code == 200
+
+
+async def test_only_a_few_pictures_are_painted_at_once():
+    lock, go_on, entered = threading.Lock(), threading.Event(), threading.Semaphore(0)
+    now = most = 0
+
+    def painter(prompt, size, seed):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        entered.release()
+        assert go_on.wait(30)
+        with lock:
+            now -= 1
+        return paint(prompt, size, seed)
+
+    async with open_house(painter=painter) as house:
+        ids = [(await house.start(seed=seed, size="256*256"))["id"] for seed in range(12)]
+        house.clock.pass_(LONGEST)
+        urls = [f"{OFFLINE_ORIGIN}/pictures/{id_}.png" for id_ in ids]
+        pictures = [asyncio.create_task(house.client.get(url)) for url in urls]
+        try:
+            for _ in range(module._PAINTERS_AT_ONCE):
+                assert await asyncio.to_thread(entered.acquire, timeout=30)
+            for _ in range(50):
+                await house.client.get("balance")
+        finally:
+            go_on.set()
+        answers = await asyncio.wait_for(asyncio.gather(*pictures), 30)
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert most == module._PAINTERS_AT_ONCE
+
+
+def test_one_service_paints_for_clients_on_several_event_loops():
+    service = OfflineService(ServiceSettings(duration=0), painter=paint)
+
+    async def fetch(seed):
+        transport = httpx.ASGITransport(app=service.app)
+        async with httpx.AsyncClient(transport=transport, base_url=OFFLINE_BASE_URL + "/") as client:
+            id_ = (await client.post(MODEL, json={"prompt": "a fox", "seed": seed})).json()["data"]["id"]
+            return (await client.get(f"{OFFLINE_ORIGIN}/pictures/{id_}.png")).status_code
+
+    assert [asyncio.run(fetch(seed)) for seed in range(3)] == [200, 200, 200]
+
+
+async def test_a_picture_can_be_resumed_where_it_broke_off(house):
+    url = (await house.finished())["outputs"][0]
+    whole = await house.client.get(url)
+    total, tag = len(whole.content), whole.headers["etag"]
+    for asked, part in (
+        ("bytes=100-", whole.content[100:]),
+        ("bytes=0-0", whole.content[:1]),
+        (f"bytes=10-{total * 9}", whole.content[10:]),
+        ("bytes=-7", whole.content[-7:]),
+    ):
+        answer = await house.client.get(url, headers={"range": asked, "if-range": tag})
+        assert (answer.status_code, answer.content) == (206, part)
+        first = total - len(part) if asked != "bytes=0-0" else 0
+        assert answer.headers["content-range"] == f"bytes {first}-{first + len(part) - 1}/{total}"
+
+
+async def test_a_range_behind_the_end_is_a_416(house):
+    url = (await house.finished())["outputs"][0]
+    total = len((await house.client.get(url)).content)
+    answer = await house.client.get(url, headers={"range": f"bytes={total}-"})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{total}")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"range": "bytes=5-", "if-range": '"another"'}, {"range": "bytes=-"}, {"range": "bytes=0-1,5-6"}],
+    ids=["changed", "empty", "several"],
+)
+async def test_a_range_that_cannot_be_honoured_gives_the_whole_picture(house, headers):
+    url = (await house.finished())["outputs"][0]
+    answer = await house.client.get(url, headers=headers)
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"\x89PNG")
+
+
+async def test_a_picture_that_the_client_has_is_not_sent_again(house):
+    url = (await house.finished())["outputs"][0]
+    tag = (await house.client.get(url)).headers["etag"]
+    answer = await house.client.get(url, headers={"if-none-match": tag})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+async def test_a_painter_that_fails_is_a_500_and_the_service_lives_on(caplog):
+    def painter(prompt, size, seed):
+        raise ZeroDivisionError
+
+    async with open_house(painter=painter) as house:
+        url = (await house.finished())["outputs"][0]
+        answer = await house.client.get(url)
+        assert (answer.status_code, answer.json()["code"]) == (500, 500)
+        assert "ZeroDivisionError" in caplog.text
+        assert (await house.client.get("balance")).status_code == 200
+
+
+async def test_few_pictures_are_kept_in_memory(house, monkeypatch):
+    monkeypatch.setattr(module, "_PICTURES_KEPT", 2)
+    for seed in range(4):
+        await house.client.get((await house.finished(seed=seed, size="256*256"))["outputs"][0])
+    assert len(house.service._pictures) == 2
+
+
+async def test_the_real_painter_draws_the_same_picture_for_the_same_request():
+    pictures = []
+    for _ in range(2):
+        async with open_house(painter=None) as house:
+            done = await house.finished("a red fox in fresh snow", seed=3, size="384*256")
+            pictures.append((await house.client.get(done["outputs"][0])).content)
+            other = await house.finished("a red fox in fresh snow", seed=4, size="384*256")
+            assert (await house.client.get(other["outputs"][0])).content != pictures[-1]
+    assert pictures[0] == pictures[1]
+    with Image.open(io.BytesIO(pictures[0])) as image:
+        assert image.size == (384, 256)
+
+
+# On a port
+
+
+async def test_on_a_port_the_urls_lead_back_to_that_port():
+    service = OfflineService(ServiceSettings(duration=0), painter=paint)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(service.app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            async with httpx.AsyncClient(base_url=f"{origin}/api/v3/", trust_env=False) as client:
+                id_ = (await client.post(MODEL, json={"prompt": "a fox"})).json()["data"]["id"]
+                done = (await client.get(f"predictions/{id_}/result")).json()["data"]
+                assert done["outputs"] == [f"{origin}/pictures/{id_}.png"]
+                assert (await client.get(done["outputs"][0])).content.startswith(b"\x89PNG")
+                head = await client.head(done["outputs"][0])
+                assert int(head.headers["content-length"]) > 0
+                too_much = await client.post(MODEL, content=b" " * (3 << 20))
+                assert too_much.status_code == 413
+        finally:
+            server.should_exit = True
+            thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_without_uvicorn_serve_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert command_line.main(["serve"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == 'serving on a port needs uvicorn: pip install "qwen-widgets[serve]"\n'
+
+
+def test_a_port_that_is_taken_is_one_sentence(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert command_line.main(["serve", "--port", port]) == 2
+    assert capsys.readouterr().err.startswith(f"can't listen on 127.0.0.1 port {port}: ")
+
+
+def test_a_required_key_that_is_not_set_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
+    assert command_line.main(["serve", "--require-key", "--port", "0"]) == 2
+    assert capsys.readouterr().err.startswith("--require-key: set WAVESPEED_API_KEY")
+
+
+@pytest.mark.parametrize(
+    "option", ["--port=65536", "--port=x", "--duration=nan", "--duration=-1", "--per-minute=0", "--at-once=x"]
+)
+def test_an_option_out_of_its_limits_is_refused(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["serve", option])
+    assert ended.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"qwen-widgets \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
