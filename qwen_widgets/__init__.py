@@ -14,6 +14,8 @@ from qwen_widgets._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from qwen_widgets import grid
+    from qwen_widgets.archive import history
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
@@ -28,6 +30,8 @@ __all__ = [
     "__version__",
     "agenerate",
     "generate",
+    "grid",
+    "history",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -40,10 +44,13 @@ _HOMES = {
     "Studio": "qwen_widgets.studio",
     "agenerate": "qwen_widgets.studio",
     "generate": "qwen_widgets.studio",
+    "history": "qwen_widgets.archive",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "grid":
+        return importlib.import_module("qwen_widgets.grid")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _doctor(_options: argparse.Namespace) -> int:
-    from qwen_widgets.studio import doctor_report  # noqa: PLC0415 - a doctor must come up where the rest doesn't
+    from qwen_widgets.doctor import doctor_report  # noqa: PLC0415 - a doctor must come up where the rest doesn't
 
     report = doctor_report()
     width = max((len(name) for name, _ in report), default=0)

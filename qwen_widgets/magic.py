@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Imported when the extension is loaded, not later: a file h2.py or PIL.py in the notebook's folder must not be
-# taken for the library of that name when the first cell runs.
+# Imported when the extension is loaded, not later: a file h11.py or PIL.py in the notebook's folder must not be
+# taken for the library of that name when the first cell runs. httpx waits with these three for its first client and
+# connection, the embedded service with numpy for its first picture.
+import certifi  # noqa: F401
+import h11  # noqa: F401
+import httpcore  # noqa: F401
+import numpy as np  # noqa: F401
 import PIL.Image
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
@@ -20,11 +25,14 @@ from traitlets import Enum, Float, Int, Unicode, observe
 from traitlets.config.configurable import Configurable
 
 import qwen_widgets.offline.service  # noqa: F401
+from qwen_widgets import archive
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, MODELS, PRESETS
+from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Grid
-from qwen_widgets.studio import GenerateOptions, Settings, doctor_report, say, studio
+from qwen_widgets.settings import Settings
+from qwen_widgets.studio import GenerateOptions, say, studio
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -34,8 +42,13 @@ _SUBCOMMANDS = {
     "models": "the models, their limits and prices",
     "sizes": "the ratio presets in pixels",
     "login": "take an API key from a hidden prompt, in memory only",
+    "budget": "what a day may cost: %qwen budget 5, %qwen budget off",
+    "history": "what was bought, newest first: %qwen history [text]",
+    "resume": "fetch what is paid for and not here",
+    "forget": "give up what nobody wants: %qwen forget all, or the number of a row",
     "doctor": "versions and settings, never the key",
 }
+_WITH_WORDS = ("login", "budget", "history", "forget")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run")
 
@@ -163,12 +176,16 @@ class QwenMagics(Magics, Configurable):
     @no_var_expand
     @line_magic
     def qwen(self, line: str) -> None:
-        """Look around: %qwen status, models, sizes, login, doctor."""
+        """Look around: %qwen status, models, sizes, login, budget, history, resume, forget, doctor."""
         command, _, rest = line.strip().partition(" ")
-        if rest.strip() or command not in ("", *_SUBCOMMANDS):
+        rest = rest.strip()
+        if command not in ("", *_SUBCOMMANDS):
             raise UsageError(f"%qwen {line.strip()}: it takes one of {', '.join(_SUBCOMMANDS)}.")
+        if rest and command not in _WITH_WORDS:
+            raise UsageError(f"%qwen {command}: it takes nothing more, and {rest!r} was given.")
         try:
-            lines = getattr(self, f"_{command or 'help'}")()
+            action = getattr(self, f"_{command or 'help'}")
+            lines = action(rest) if command in _WITH_WORDS else action()
         except QwenError as error:
             raise UsageError(_sentence(error)) from None
         sys.stdout.write("".join(f"{text}\n" for text in lines))
@@ -194,16 +211,38 @@ class QwenMagics(Magics, Configurable):
         width = max(len(name) for name, _ in report)
         return [f"{name:<{width}}  {value}" for name, value in report]
 
-    def _login(self) -> list[str]:
+    def _budget(self, words: str) -> list[str]:
+        if words:
+            studio().set_budget(None if words == "off" else _number("%qwen budget", words.lstrip("$"), float))
+        return studio().budget_lines()
+
+    def _history(self, words: str) -> list[str]:
+        return archive.history_lines(words)
+
+    def _resume(self) -> list[str]:
+        found = archive.resume()
+        return [] if found is not None else ["Nothing waits: all that is paid for is here."]
+
+    def _forget(self, words: str) -> list[str]:
+        if not words:
+            raise UsageError("%qwen forget: say what, all or the number of a row in %qwen history.")
+        return [f"{archive.forget(words)} given up; %qwen history still shows them."]
+
+    def _login(self, words: str) -> list[str]:
+        if words not in ("", "--keyring"):
+            raise UsageError("%qwen login: the key is asked for, never typed behind it; --keyring keeps it.")
         from getpass import getpass  # noqa: PLC0415  (the kernel replaces it when it starts)
 
         try:
-            text = getpass("WaveSpeed API key (hidden, kept in memory only): ")
+            text = getpass("WaveSpeed API key (hidden): ")
         except Exception:  # noqa: BLE001  (each front end without a prompt has an error of its own)
             raise UsageError(
                 "%qwen login needs a front end that can ask; set WAVESPEED_API_KEY in its place."
             ) from None
         studio().login(text)
+        if words:
+            studio().save_key(text)
+            return ["The key is kept in the system's keyring."]
         return ["The key is kept until the kernel ends."]
 
 

@@ -1,43 +1,33 @@
-"""The studio: settings, provider, price limit. The one door from a front end into the core, blocking and awaitable."""
+"""The studio: ledger, engines, price limits. The one door from a front end into the core, blocking and awaitable."""
 
 # ruff: noqa: SLF001 - a grid's underscored side is the studio's: it fills and shows it.
 
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-import platformdirs
-
-from qwen_widgets._version import __version__
-from qwen_widgets.core import errors
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
-from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger
-from qwen_widgets.core.pacing import Stop
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
-from qwen_widgets.core.wavespeed import DEFAULT_BASE_URL, WaveSpeed, check_base_url
+from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
 from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.show import FrontEnd, front_end, open_view, short_path
 from qwen_widgets.portal import portal
+from qwen_widgets.settings import Settings, Sources
 
 #: Seconds between two refreshes of the views; jupyter_server drops messages above 1,000 a second.
 _REFRESH = 0.1
-#: The ledger's name for the embedded service.
-OFFLINE = "offline"
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -54,34 +44,6 @@ class GenerateOptions(TypedDict, total=False):
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the studio works with. None means: as the environment says, or the default.
-
-    Attributes
-    ----------
-    provider : {"auto", "wavespeed", "offline"} or None
-        `auto` is WaveSpeed where a key is found and the embedded service where none is.
-    base_url : str or None
-        Another address of the API.
-    home : Path or None
-        Folder of the ledger and the pictures.
-    at_once : int
-        Predictions under way together, 1 to 64.
-    max_cost : float
-        US dollars that one run may cost.
-    offline_seconds : float
-        What a prediction of the embedded service takes.
-    """
-
-    provider: str | None = None
-    base_url: str | None = None
-    home: Path | None = None
-    at_once: int = 8
-    max_cost: float = 1.0
-    offline_seconds: float = 1.2
-
-
 @dataclass
 class Job:
     """A run that is planned and not begun: its grid, its line, and how to stop it."""
@@ -94,7 +56,7 @@ class Job:
     stop: Stop = field(default_factory=Stop)
 
 
-class Studio:
+class Studio(Sources):
     """Settings, key, ledger and engines of one process.
 
     Parameters
@@ -103,8 +65,7 @@ class Studio:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
-        self._login: ApiKey | None = None
+        super().__init__(settings or Settings())
         self._lock = threading.Lock()
         self._engines: dict[tuple[object, ...], Engine] = {}
         self._ledgers: dict[Path, Ledger] = {}
@@ -114,64 +75,6 @@ class Studio:
         self.settings = replace(self.settings, **changes)
 
     # --- settings ---------------------------------------------------------------------------------------
-
-    def login(self, text: str) -> None:
-        """Take an API key, for this process only and in memory only.
-
-        Raises
-        ------
-        SettingsError
-            It can't be a key.
-        """
-        self._login = ApiKey(text)
-
-    def find_key(self) -> tuple[ApiKey | None, str]:
-        """Return the key and where it was found; read when it is needed, not before."""
-        if self._login is not None:
-            return self._login, "%qwen login"
-        text = os.environ.get("WAVESPEED_API_KEY", "")
-        if text.strip():
-            return ApiKey(text), "WAVESPEED_API_KEY"
-        return None, ""
-
-    @property
-    def home(self) -> Path:
-        """The folder of the ledger and the pictures."""
-        text = os.environ.get("QWEN_WIDGETS_HOME", "")
-        if self.settings.home is not None:
-            return Path(self.settings.home).expanduser().absolute()
-        if text:
-            return Path(text).expanduser().absolute()
-        return Path(platformdirs.user_data_dir("qwen_widgets", appauthor=False))
-
-    @property
-    def base_url(self) -> str:
-        """The address of the API."""
-        return self.settings.base_url or os.environ.get("QWEN_WIDGETS_BASE_URL") or DEFAULT_BASE_URL
-
-    def provider(self) -> Provider:
-        """Return who would make a picture now.
-
-        Raises
-        ------
-        SettingsError
-            The choice is none of the three, or WaveSpeed was chosen and there is no key.
-        """
-        choice = self.settings.provider or os.environ.get("QWEN_WIDGETS_PROVIDER") or "auto"
-        if choice not in ("auto", "wavespeed", "offline"):
-            raise SettingsError(f"provider {choice!r}: it is auto, wavespeed or offline.")
-        key, _ = self.find_key()
-        if choice == "wavespeed" and key is None:
-            raise errors.KeyRefusedError(
-                "there is no API key for wavespeed.",
-                next_step="Set WAVESPEED_API_KEY or use %qwen login; without a key, choose the provider offline.",
-            )
-        if choice == "offline" or key is None:
-            return Provider(OFFLINE, "offline preview", offline=True)
-        url = check_base_url(self.base_url)
-        origin = str(url.copy_with(path="/")).rstrip("/")
-        title = "WaveSpeedAI" if url.host.endswith("wavespeed.ai") else origin.split("://")[1]
-        return Provider(origin, title, offline=False)
 
     def ledger(self) -> Ledger:
         """Return the ledger of the home folder, opened when it is first needed."""
@@ -224,20 +127,52 @@ class Studio:
             f"home      {short_path(self.home)}",
         ]
         if not provider.offline:
-            midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
-            spent = self.ledger().wait(lambda db: db.spent_since(provider.name, midnight))
-            lines.append(f"today     {money(float(spent))}")
-            lines.append(f"a run may cost {money(self.settings.max_cost)}")
+            spent, budget = self.ledger().wait(
+                lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget())
+            )
+            of = f" of {money(float(budget))}" if budget is not None else ", no budget a day set"
+            lines.append(f"today     {money(float(spent))}{of}")
+            lines.append(f"a run     may cost {money(self.settings.max_cost)}")
+            waiting = len(self.ledger().wait(lambda db: db.unfinished(provider.name)))
+            if waiting:
+                lines.append(f"to fetch  {plural(waiting, 'picture')}: %qwen resume")
         return lines
+
+    def budget_lines(self) -> list[str]:
+        """Return what was spent today and what a day may cost."""
+        spent, budget = self.ledger().wait(lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget()))
+        limit = "no budget a day is set" if budget is None else f"a day may cost {money(float(budget))}"
+        return [f"{money(float(spent))} spent today; {limit}."]
+
+    def set_budget(self, dollars: float | None) -> None:
+        """Set what a day may cost, all kernels of this home together; None takes the limit away."""
+        if dollars is not None and not 0 <= dollars < 1e9:
+            raise InputError(f"budget {dollars!r}: it is a number of US dollars, such as 5.")
+        text = None if dollars is None else str(dollars)
+        self.ledger().wait(lambda db: db.write_setting("budget", text))
 
     # --- running ----------------------------------------------------------------------------------------
 
     async def _prepare(self, sweep: Sweep, *, fresh: bool, max_cost: float | None, title: str) -> Job:
         engine, provider = self.engine()
-        plan = await engine.plan(sweep, fresh=fresh)
-        self._check_cost(plan, max_cost, provider)
+        plan = await self._priced(engine, provider, await engine.plan(sweep, fresh=fresh), max_cost)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
         return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+
+    async def _priced(self, engine: Engine, provider: Provider, plan: Plan, max_cost: float | None) -> Plan:
+        """Take up the API's prices and hold the plan to the limits, of the run and of the day."""
+        plan = await engine.ask_prices(plan, accepted=max_cost is not None)
+        self._check_cost(plan, max_cost, provider)
+        if plan.cost > 0:
+            spent, budget = await engine.ledger.run(
+                lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget())
+            )
+            if budget is not None and spent + plan.cost > budget:
+                raise BudgetError(
+                    f"this would cost {money(float(plan.cost))}, and {money(float(spent))} of the day's budget of "
+                    f"{money(float(budget))} are spent; %qwen budget {float(spent + plan.cost):.2f} allows it."
+                )
+        return plan
 
     def _check_cost(self, plan: Plan, max_cost: float | None, provider: Provider) -> None:
         limit = self.settings.max_cost if max_cost is None else max_cost
@@ -248,6 +183,29 @@ class Studio:
                 f"this would cost {money(float(plan.cost))} and a run may cost {money(float(limit))}; "
                 f"ask for fewer images or allow it with --max-cost {float(plan.cost):.2f} (max_cost= in Python)."
             )
+
+    async def plan_job(self, sweep: Sweep, *, title: str) -> Job:
+        """Plan a sweep without asking for prices: for a run that buys nothing."""
+        engine, provider = self.engine()
+        plan = await engine.plan(sweep)
+        grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
+        return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+
+    def recall(self, sweep: Sweep, *, run_id: str, title: str, provider_name: str) -> Grid:
+        """Return the grid of an earlier run with what the ledger knows of its cells; nothing is asked for."""
+        job = portal.run(self.plan_job(sweep, title=title))
+        if job.grid.provider.name != provider_name:
+            raise InputError(
+                f"run {run_id!r} was made by {provider_name}, and the provider is now {job.grid.provider.title}."
+            )
+        job.grid.run_id = run_id
+
+        async def fill() -> None:
+            async for update in job.engine.recall(job.plan):
+                job.grid._apply(update)
+
+        portal.run(fill())
+        return job.grid
 
     def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
@@ -272,7 +230,9 @@ class Studio:
             job.stop.set()
             arriving = sum(cell.state in ("sending", "submitted", "completed") for cell in job.grid)
             words = "stopped: nothing more is bought" + (
-                f", and {plural(arriving, 'picture')} on the way will still arrive in the grid" if arriving else ""
+                f", and {plural(arriving, 'picture')} on the way will still arrive in the grid"
+                if arriving
+                else ""
             )
             interrupt.args = (words,)
             # IPython asks an exception for its own rendering: the frames of a wait say nothing, and take a second.
@@ -292,6 +252,15 @@ class Studio:
     def _begin(self, job: Job, kind: FrontEnd | None) -> Future[None]:
         """Show the job's grid in the cell that runs, and start its run on the portal."""
         job.grid._begin(job.sweep, job.plan)
+        job.engine.ledger.wait(
+            lambda db: db.write_run(
+                job.grid.run_id,
+                job.grid.provider.name,
+                job.grid.title,
+                job.sweep.to_json(),
+                float(job.plan.cost),
+            )
+        )
         self._show(job.grid, kind, job.stop)
         job.grid._running = portal.submit(self._drive(job))
         return job.grid._running
@@ -361,7 +330,7 @@ class Studio:
                     "its further pictures would not be comparable."
                 )
             plan = await engine.plan(sweep, retry=retry)
-            self._check_cost(plan, None, provider)
+            plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), None)
             return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
 
         job = portal.run(prepare())
@@ -498,30 +467,3 @@ async def agenerate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) ->
     job = await here.aprepare(prompts, **options)
     say(job.line)
     return await here.arun(job)
-
-
-def doctor_report() -> list[tuple[str, str]]:
-    """Return names and values that say what is set up; never the key."""
-    here = studio()
-    report = [
-        ("qwen_widgets", __version__),
-        ("Python", f"{platform.python_version()} on {platform.system()}"),
-    ]
-    for name in ("ipykernel", "ipython", "ipywidgets", "anywidget", "httpx", "jupyterlab", "pandas"):
-        try:
-            report.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            report.append((name, "not installed"))
-    checks: list[tuple[str, Callable[[], str]]] = [
-        ("API key", lambda: f"found ({here.find_key()[1]})" if here.find_key()[0] else "none found"),
-        ("provider", lambda: here.provider().title),
-        ("API address", lambda: str(check_base_url(here.base_url))),
-        ("home", lambda: str(here.home)),
-        ("ledger", lambda: here.ledger().note or "readable"),
-    ]
-    for name, check in checks:
-        try:
-            report.append((name, check()))
-        except errors.QwenError as error:
-            report.append((name, error.message))
-    return report

@@ -1,51 +1,36 @@
-"""The engine: runs a sweep. Ledger → submit → poll → download → store; yields CellUpdate events.
-
-The order of the steps is the guarantee: a row says `sending` before a byte of the submit leaves, the
-prediction's id is written before anything else is looked at, and a picture is `stored` only after its file is
-whole, checked, fsynced and named.
-"""
+"""The engine: plans and runs a sweep at one provider; yields CellUpdate events. A purchase's steps are next door."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import stamina
-
-from qwen_widgets.core import pacing, pictures
-from qwen_widgets.core.answers import Prediction
+from qwen_widgets.core import pacing
 from qwen_widgets.core.errors import (
-    ExpiredError,
-    KeyRefusedError,
+    BudgetError,
     LedgerError,
-    NotSentError,
-    PictureError,
     QwenError,
-    RateLimitedError,
-    StillRunningError,
     StoppedError,
     UnavailableError,
-    UnknownOutcomeError,
     clean,
 )
-from qwen_widgets.core.ledger import LEASE, Ledger, Record, State, Store
-from qwen_widgets.core.pacing import PollDelays, Stop, SubmitGate
+from qwen_widgets.core.ledger import LEASE, Ledger, Store
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.purchase import Purchase
+from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 
-#: What a run will do about one request. `here`: stored already. `fetch`: paid for, not here yet. `keep`: failed
-#: in a way that asking again can't mend, or unknown. `buy`: everything else.
+#: What a run will do about one request. `here`: stored already. `fetch`: paid for, not here yet, or its answer
+#: lost and to be looked for. `keep`: failed in a way that asking again can't mend. `buy`: everything else.
 Action = Literal["here", "fetch", "keep", "buy"]
 #: `planned` until it is sent; then the ledger's states; `stopped` where it was never bought.
 CellState = Literal[
@@ -53,12 +38,14 @@ CellState = Literal[
     "rejected", "failed", "expired", "invalid_output", "stopped",
 ]  # fmt: skip
 
-#: A fresh prediction may be unknown to the service for so long; seconds.
-_FRESH = 30.0
-_MOST_NOT_SENT = 5
 _UNDER_WAY = ("planned", "sending", "submitted", "completed")
-_LONGEST_LIMITED = 900.0
-_DOWNLOAD_TRIES = 8
+#: Pictures that are downloaded together.
+_DOWNLOADS = 6
+#: Seconds by which the wall clock may leave the monotonic one before the machine counts as having slept.
+_SLEPT = 5.0
+#: How far the API's price may be from the built-in one before a run stops; a part of it.
+_PRICE_MARGIN = Decimal("0.10")
+_PRICE_KEPT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +106,10 @@ class Engine:
         Whether pictures cost nothing here (the embedded service), so that a lost one may be asked for anew.
     usual : float
         Seconds that a prediction takes here, until the ledger knows better.
+    time_scale : float
+        What the documented times (settling, deadlines, rate windows) are multiplied with; for tests.
+    clock : Clock
+        Where the time comes from.
     """
 
     def __init__(
@@ -131,6 +122,8 @@ class Engine:
         at_once: int = 8,
         free: bool = False,
         usual: float = pacing.USUAL_DURATION,
+        time_scale: float = 1.0,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.client = client
         self.ledger = ledger
@@ -139,7 +132,14 @@ class Engine:
         self.at_once = at_once
         self.free = free
         self.usual = usual
-        self.gate = SubmitGate()
+        self.time_scale = time_scale
+        self.clock = clock
+        self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
+        self.gate = SubmitGate(clock.monotonic, scale=time_scale)
+        self.downloading = asyncio.Semaphore(_DOWNLOADS)
+        self._woken = asyncio.Event()
+        self._window_read = False
+        self._prices: dict[str, tuple[float, Decimal]] = {}
         #: Predictions that are being polled now, of all runs.
         self.polling = 0
 
@@ -155,6 +155,7 @@ class Engine:
         """
         requests = {request.key: request for request in sweep.unique}
         records = await self.ledger.run(lambda db: db.latest(self.provider, requests))
+        await self._read_window()
         actions: dict[str, Action] = {}
         closing: list[int] = []
         for key in requests:
@@ -189,15 +190,108 @@ class Engine:
             return "here" if self.store.intact(record.sha256, record.suffix) else "fetch"
         if record.state == "planned":
             return "buy"
-        if record.state in ("sending", "submitted", "completed"):
+        if record.state in ("sending", "submitted", "completed") or (record.state == "unknown" and not retry):
             return "fetch"
         if retry or (record.error is not None and record.error.may_retry):
             return "buy"
         return "keep"
 
+    async def fetch_strays(self, stop: Stop) -> None:
+        """Fetch the pictures that the account's history holds and that belong to no request."""
+        waiting = await self.ledger.run(lambda db: db.unfinished(self.provider))
+        for record in waiting:
+            if record.unassigned and await self.ledger.run(partial(Store.take, row_id=record.id)):
+                with contextlib.suppress(QwenError):
+                    await Purchase(self, _Aside(stop), None).drive(record)
+
+    async def ask_prices(self, plan: Plan, *, accepted: bool) -> Plan:
+        """Take up the API's prices of what is to be bought; the built-in ones stay where it doesn't answer.
+
+        Parameters
+        ----------
+        accepted : bool
+            Whether the user has named a limit for this very run, which then decides alone.
+
+        Raises
+        ------
+        BudgetError
+            A price is more than 10 % away from the built-in one.
+        """
+        if self.free:
+            return plan
+        prices = dict(plan.prices)
+        for key, action in plan.actions.items():
+            if action != "buy":
+                continue
+            request = plan.requests[key]
+            model = request.model
+            asked = self._prices.get(model.id)
+            if asked is None or self.clock.monotonic() - asked[0] > _PRICE_KEPT:
+                try:
+                    asked = (self.clock.monotonic(), await self.client.price(request))
+                except QwenError:
+                    asked = (self.clock.monotonic(), model.price)
+                self._prices[model.id] = asked
+            price = asked[1]
+            if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
+                raise BudgetError(
+                    f"the API asks ${price.normalize():f} for a picture of {model.name}, and ${model.price} was "
+                    "expected; nothing was bought.",
+                    next_step="A limit for this run accepts it: --max-cost 1 (max_cost=1 in Python).",
+                )
+            prices[key] = price
+        return replace(plan, prices=prices)
+
+    async def _read_window(self) -> None:
+        """Take up the rate window that was learned for this account before."""
+        if not self._window_read:
+            self._window_read = True
+            text = await self.ledger.run(partial(Store.setting, name=f"window {self.provider}"))
+            if text is not None and text.isdigit():
+                self.gate.window = int(text)
+
+    async def remember_window(self) -> None:
+        """Keep the rate window that the gate has learned."""
+        window = self.gate.window
+        text = None if window is None else str(window)
+        await self.ledger.run(partial(Store.write_setting, name=f"window {self.provider}", value=text))
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep, or wake early because the machine itself has slept."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    async def wake(self) -> None:
+        """Take it that the machine has slept: connections are dead by now, and every answer is overdue."""
+        await self.client.aclose()
+        self._woken.set()
+        self._woken = asyncio.Event()
+
     async def durations(self, model_id: str) -> list[float]:
         """Return the last durations of a model at this provider, seconds."""
         return await self.ledger.run(lambda db: db.durations(self.provider, model_id))
+
+    async def recall(self, plan: Plan) -> AsyncIterator[CellUpdate]:
+        """Say what the ledger knows of a plan's requests, and ask the service for nothing."""
+        for key in plan.requests:
+            record = plan.records.get(key)
+            if record is None:
+                yield CellUpdate(key, "stopped", error=StoppedError("It was never bought."))
+                continue
+            stored = record.state == "stored"
+            thumbnail = await self.thumbnail(record) if stored else None
+            yield CellUpdate(key, record.state, record, record.error, thumbnail, cached=stored)
+
+    async def thumbnail(self, record: Record) -> bytes | None:
+        """Return the JPEG of a stored picture, None where there is none."""
+        if record.sha256 is None or record.suffix is None:
+            return None
+        make = partial(self.store.thumbnail, record.sha256, record.suffix, blurred=record.flagged)
+        try:
+            return await asyncio.to_thread(make)
+        except (OSError, ValueError):
+            return None
 
     async def run(self, plan: Plan, stop: Stop) -> AsyncIterator[CellUpdate]:
         """Do what the plan says; every request ends with a final update or a named resumable state.
@@ -207,6 +301,22 @@ class Engine:
         run = _Run(self, plan, stop)
         async for update in run.updates():
             yield update
+
+
+class _Aside:
+    """The run of a purchase that nobody watches."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+
+    def must_stop(self) -> bool:
+        return True
+
+    def halt(self, error: QwenError) -> None:
+        pass
+
+    def tell(self, key: str, state: CellState, record: Record, error: QwenError | None = None) -> None:
+        pass
 
 
 class _Run:
@@ -247,11 +357,41 @@ class _Run:
             await self._queue.put(None)
 
     async def _renew(self) -> None:
+        """Hold the claims, and notice when the machine has slept."""
+        clock = self.engine.clock
+        ahead = clock.wall() - clock.monotonic()
+        renewed = clock.monotonic()
         while True:
-            await asyncio.sleep(LEASE / 3)
-            if self._held:
+            await asyncio.sleep(1.0)
+            if clock.wall() - clock.monotonic() - ahead > _SLEPT:
+                await self.engine.wake()
+            ahead = clock.wall() - clock.monotonic()
+            if self._held and clock.monotonic() - renewed > LEASE / 3:
+                renewed = clock.monotonic()
                 with contextlib.suppress(LedgerError):
                     await self.ledger.run(partial(Store.renew, row_ids=tuple(self._held)))
+
+    def tell(self, key: str, state: CellState, record: Record, error: QwenError | None = None) -> None:
+        """Say how far a purchase is."""
+        self._tell(key, state, record, error)
+
+    def must_stop(self) -> bool:
+        """Whether nothing more may be bought."""
+        return self.stop.is_set() or self.halted is not None
+
+    def halt(self, error: QwenError) -> None:
+        """Buy nothing more in this run, for this reason."""
+        self.halted = self.halted or error
+        self.stop.set()
+
+    def _tell_stopped(self, key: str) -> None:
+        if self.halted is not None:
+            error: QwenError = StoppedError(
+                f"Not bought: {self.halted.message}", next_step=self.halted.next_step
+            )
+        else:
+            error = StoppedError("Stopped before it was bought.")
+        self._tell(key, "stopped", None, error)
 
     def _tell(
         self,
@@ -275,7 +415,7 @@ class _Run:
                 self._tell(key, known.state, known, known.error)
             elif action == "here":
                 assert known is not None
-                self._tell(key, "stored", known, None, await self._thumbnail(known), cached=True)
+                self._tell(key, "stored", known, None, await self.engine.thumbnail(known), cached=True)
             else:
                 async with self._slots:
                     await self._obtain(key)
@@ -295,7 +435,7 @@ class _Run:
             await self.ledger.run(lambda db: db.reopen(known.id, "completed", note="the file is missing"))
         after = known.id if known is not None else 0
         for _ in range(3):
-            if self._must_stop() and self.plan.actions[key] == "buy":
+            if self.must_stop() and self.plan.actions[key] == "buy":
                 self._tell_stopped(key)
                 return
             record, mine = await self._claim(request, after)
@@ -326,14 +466,14 @@ class _Run:
             if record.state != told:
                 told = record.state
                 if record.state == "stored":
-                    self._tell(key, "stored", record, None, await self._thumbnail(record), cached=True)
+                    self._tell(key, "stored", record, None, await self.engine.thumbnail(record), cached=True)
                     return True
                 self._tell(key, record.state, record, record.error)
             if record.state not in _UNDER_WAY:
                 return True
-            if record.owner is None or record.lease_until < time.time():
+            if record.owner is None or record.lease_until < self.engine.clock.wall():
                 return False
-            if record.state == "planned" and self._must_stop():
+            if record.state == "planned" and self.must_stop():
                 self._tell_stopped(key)
                 return True
             await asyncio.sleep(0.25)
@@ -344,235 +484,13 @@ class _Run:
 
     async def _complete(self, key: str, request: ImageRequest, record: Record) -> bool:
         """Bring a claimed row to its end; False where a free picture has to be asked for anew."""
-        if record.state == "planned":
-            sent = await self._submit(request, record)
-            if sent is None:
-                self._tell_stopped(key)
-                return True
-            record = sent
-        if record.state == "unknown":
-            self._tell(key, "unknown", record, record.error)
-            return True
-        if record.state == "submitted":
-            self._tell(key, "submitted", record)
-            try:
-                found = await self._poll(record)
-            except ExpiredError:
-                if not self.engine.free:
-                    raise
-                return False
-            if found is None:
-                return True
-            record = found
-        if record.state == "completed":
-            self._tell(key, "completed", record)
-            record = await self._fetch(record)
-        if record.state == "stored":
-            self._tell(key, "stored", record, None, await self._thumbnail(record))
-        elif self.engine.free and record.state == "expired":
+        ended = await Purchase(self.engine, self, request).drive(record)
+        if ended is None:
+            self._tell_stopped(key)
+        elif ended.state == "stored":
+            self._tell(key, "stored", ended, None, await self.engine.thumbnail(ended))
+        elif ended.state == "expired" and self.engine.free:
             return False
-        else:
-            self._tell(key, record.state, record, record.error)
+        elif ended.state not in ("submitted", "completed"):
+            self._tell(key, ended.state, ended, ended.error)
         return True
-
-    # --- submit ---------------------------------------------------------------------------------------
-
-    async def _submit(self, request: ImageRequest, record: Record) -> Record | None:
-        """Buy; None where the run was stopped before anything was sent."""
-        not_sent = 0
-        limited_since: float | None = None
-        while True:
-            async with self.engine.gate.turn(self.stop) as go:
-                if not go or self.halted is not None:
-                    await self.ledger.run(lambda db: db.forget_plan(record.id))
-                    return None
-                await self.ledger.run(lambda db: db.move(record.id, "sending"))
-                # The last look before the money: a stop that came while the row was written still counts.
-                if self._must_stop():
-                    await self._move(record, "planned")
-                    await self.ledger.run(lambda db: db.forget_plan(record.id))
-                    return None
-                self._tell(request.key, "sending", record)
-                try:
-                    prediction = await self.engine.client.submit(request)
-                except NotSentError as error:
-                    not_sent += 1
-                    if not_sent >= _MOST_NOT_SENT:
-                        return await self._move(record, "rejected", error=error)
-                    await self._move(record, "planned", note=error.message)
-                except RateLimitedError as error:
-                    limited_since = limited_since or time.monotonic()
-                    if time.monotonic() - limited_since > _LONGEST_LIMITED:
-                        return await self._move(record, "rejected", error=error)
-                    self.engine.gate.limited(
-                        error.retry_after, concurrency="concurren" in error.message.lower()
-                    )
-                    await self._move(record, "planned", note=error.message)
-                    self._tell(request.key, "planned", record, error)
-                    continue
-                except UnknownOutcomeError as error:
-                    return await self._move(record, "unknown", error=error)
-                except QwenError as error:
-                    if error.stops_run:
-                        self.halted = error
-                        self.stop.set()
-                    return await self._move(record, "rejected", error=error)
-                except BaseException:
-                    lost = UnknownOutcomeError("The run was cut off while the order was being sent.")
-                    self.ledger.do(partial(Store.move, row_id=record.id, state="unknown", error=lost))
-                    raise
-                else:
-                    # Before anything else is looked at: from here on this id is worth money.
-                    moved = await self._move(record, "submitted", prediction_id=prediction.id)
-                    self.engine.gate.accepted()
-                    return moved
-            await self.stop.sleep(pacing.backoff(not_sent))
-
-    def _must_stop(self) -> bool:
-        return self.stop.is_set() or self.halted is not None
-
-    def _tell_stopped(self, key: str) -> None:
-        if self.halted is not None:
-            error: QwenError = StoppedError(
-                f"Not bought: {self.halted.message}", next_step=self.halted.next_step
-            )
-        else:
-            error = StoppedError("Stopped before it was bought.")
-        self._tell(key, "stopped", None, error)
-
-    async def _move(self, record: Record, state: State, **values: Any) -> Record:
-        def work(db: Store) -> Record:
-            db.move(record.id, state, **values)
-            return db.get(record.id)
-
-        return await self.ledger.run(work)
-
-    # --- poll -----------------------------------------------------------------------------------------
-
-    async def _poll(self, record: Record) -> Record | None:
-        """Wait for a prediction's end; None where its failure or its lateness has been told."""
-        assert record.prediction_id is not None
-        known = await self.engine.durations(record.model)
-        age = max(0.0, time.time() - (record.sent_at or record.created_at))
-        began = time.monotonic() - (age if age < _FRESH else 0.0)
-        until = time.monotonic() + pacing.deadline(known)
-        trouble: QwenError | None = None
-        delays = PollDelays(known, lambda: self.engine.polling, age=age, usual=self.engine.usual)
-        self.engine.polling += 1
-        try:
-            for delay in delays:
-                await asyncio.sleep(delay)
-                try:
-                    prediction = await self.engine.client.result(record.prediction_id)
-                except KeyRefusedError as error:
-                    await self._leave_open(record, error)
-                    return None
-                except QwenError as error:
-                    trouble = error
-                    prediction = None
-                else:
-                    if prediction is None and time.monotonic() - began > _FRESH:
-                        gone = ExpiredError(
-                            "The service no longer knows this prediction.", prediction_id=record.prediction_id
-                        )
-                        await self._move(record, "expired", error=gone)
-                        raise gone
-                if prediction is not None and (ended := await self._ended(record, prediction)) is not None:
-                    return ended
-                if prediction is None and trouble is None and self.engine.free:
-                    # The embedded service lives as long as its kernel: what it doesn't know, it never will.
-                    gone = ExpiredError("The embedded service was started anew.")
-                    await self._move(record, "expired", error=gone)
-                    raise gone
-                if time.monotonic() > until:
-                    break
-        finally:
-            self.engine.polling -= 1
-        why = f" ({trouble.message})" if trouble is not None else ""
-        late = StillRunningError(
-            f"It is still running on the server{why}", prediction_id=record.prediction_id
-        )
-        await self._leave_open(record, late)
-        return None
-
-    async def _leave_open(self, record: Record, error: QwenError) -> None:
-        """Give the claim up and tell why; whoever asks next goes on from here."""
-        await self.ledger.run(lambda db: db.release(record.id))
-        error.paid = "yes"
-        error.prediction_id = record.prediction_id
-        self._tell(record.key, "submitted", record, error)
-
-    async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
-        if prediction.completed:
-            seconds = max(0.0, time.time() - (record.sent_at or record.created_at))
-
-            def work(db: Store) -> Record:
-                outputs = json.dumps(prediction.outputs)
-                flagged = int(prediction.flagged)
-                db.move(record.id, "completed", outputs=outputs, flagged=flagged, seconds=seconds)
-                db.write_duration(self.engine.provider, record.model, seconds)
-                return db.get(record.id)
-
-            return await self.ledger.run(work)
-        if prediction.failed:
-            return await self._move(record, "failed", error=prediction.failure())
-        return None
-
-    # --- download -------------------------------------------------------------------------------------
-
-    async def _fetch(self, record: Record) -> Record:
-        """Download, check, store; the row says `stored` last."""
-        part = self.engine.store.part(f"{record.id}-{record.key[:16]}")
-        try:
-            sha256, checked = await self._download(record, part)
-        except ExpiredError as error:
-            error.prediction_id = record.prediction_id
-            return await self._move(record, "expired", error=error)
-        except PictureError as error:
-            error.prediction_id = record.prediction_id
-            if part.exists():
-                await asyncio.to_thread(self.engine.store.set_aside, part)
-            return await self._move(record, "invalid_output", error=error)
-        except QwenError as error:
-            # Paid for and at the server: it stays open, and the next run fetches it.
-            await self.ledger.run(lambda db: db.release(record.id))
-            error.paid = "yes"
-            error.prediction_id = record.prediction_id
-            raise
-        await asyncio.to_thread(self.engine.store.keep, part, sha256, checked.suffix)
-        return await self._move(
-            record,
-            "stored",
-            sha256=sha256,
-            suffix=checked.suffix,
-            got_width=checked.size.width,
-            got_height=checked.size.height,
-        )
-
-    async def _download(self, record: Record, part: Path) -> tuple[str, pictures.Checked]:
-        outputs = record.outputs
-        for fresh in (False, True):
-            try:
-                async for attempt in stamina.retry_context(
-                    on=UnavailableError, attempts=_DOWNLOAD_TRIES, timeout=600, wait_initial=0.2, wait_max=10
-                ):
-                    with attempt:
-                        done = await self.engine.client.download(outputs[0], part)
-                return done.sha256, await asyncio.to_thread(pictures.check, part)
-            except ExpiredError:
-                if fresh or record.prediction_id is None:
-                    raise
-                # The address may have been a short-lived one: the result names a new one while it is kept.
-                again = await self.engine.client.result(record.prediction_id)
-                if again is None or not again.outputs:
-                    raise
-                outputs = again.outputs
-        raise AssertionError("unreachable")
-
-    async def _thumbnail(self, record: Record) -> bytes | None:
-        if record.sha256 is None or record.suffix is None:
-            return None
-        try:
-            return await asyncio.to_thread(self.engine.store.thumbnail, record.sha256, record.suffix)
-        except (OSError, ValueError):
-            return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import sqlite3
 import sys
@@ -19,29 +18,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from qwen_widgets.core import errors
-from qwen_widgets.core.errors import LedgerError, QwenError
-from qwen_widgets.core.models import Size
+from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
+from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, dump_error, read_record
 from qwen_widgets.core.request import ImageRequest
 
 T = TypeVar("T")
-State = Literal[
-    "planned", "sending", "submitted", "completed", "stored",
-    "unknown", "rejected", "failed", "expired", "invalid_output",
-]  # fmt: skip
-OPEN = ("planned", "sending", "submitted", "completed", "unknown")
 SCHEMA = 1
 #: Seconds that a claim holds without being renewed.
 LEASE = 30.0
 _BALLAST = 256 * 1024
-_MICRO = Decimal(1_000_000)
-
 _TABLES = """
 CREATE TABLE purchase (
     id INTEGER PRIMARY KEY,
@@ -84,65 +75,14 @@ CREATE TABLE run (
     id TEXT PRIMARY KEY,
     provider TEXT NOT NULL,
     title TEXT NOT NULL,
-    cell TEXT NOT NULL,
+    sweep TEXT NOT NULL,
+    max_cost REAL,
     created_at REAL NOT NULL
 );
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE duration (model TEXT NOT NULL, provider TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
 CREATE INDEX duration_model ON duration (provider, model, at);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row: a purchase, and what has become of it.
-
-    Attributes
-    ----------
-    price : Decimal
-        US dollars it costs where it comes to be charged.
-    sent_at, created_at : float
-        Seconds since the epoch.
-    got : Size or None
-        Pixel size of the stored picture.
-    """
-
-    id: int
-    provider: str
-    key: str
-    state: State
-    model: str
-    prompt: str
-    size: Size
-    seed: int
-    run_id: str
-    price: Decimal
-    prediction_id: str | None
-    outputs: tuple[str, ...]
-    flagged: bool
-    seconds: float | None
-    sha256: str | None
-    suffix: str | None
-    got: Size | None
-    error: QwenError | None
-    owner: str | None
-    lease_until: float
-    created_at: float
-    sent_at: float | None
-
-    @property
-    def spent(self) -> Decimal:
-        """US dollars that this purchase has cost, an unknown outcome counted as spent."""
-        if self.state in (
-            "sending",
-            "submitted",
-            "completed",
-            "stored",
-            "unknown",
-            "expired",
-            "invalid_output",
-        ):
-            return self.price
-        return Decimal(0)
 
 
 class Ledger:
@@ -220,6 +160,10 @@ class Store:
                 f"ledger.corrupt-{int(self._clock())}-{uuid.uuid4().hex[:6]}.sqlite3"
             )
             self._path.rename(aside)
+            # A journal left behind would be played into the new file.
+            for tail in ("-journal", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    self._path.with_name(self._path.name + tail).rename(aside.with_name(aside.name + tail))
             self.note = f"The ledger was unreadable and was set aside as {aside.name}; a new one was begun."
             return self._connect()
 
@@ -235,6 +179,8 @@ class Store:
             mode = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
             db.execute(f"PRAGMA journal_mode = {mode}")
             db.execute("PRAGMA synchronous = FULL")
+            if not fresh and (broken := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(broken)
             db.execute("BEGIN IMMEDIATE")
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA:
@@ -295,7 +241,7 @@ class Store:
                 (provider, key),
             ).fetchone()
             if row is not None:
-                found[key] = _record(row)
+                found[key] = read_record(row)
         return found
 
     def get(self, row_id: int) -> Record:
@@ -303,14 +249,48 @@ class Store:
         row = self._db.execute("SELECT * FROM purchase WHERE id = ?", (row_id,)).fetchone()
         if row is None:
             raise LedgerError(f"the ledger has no row {row_id}.")
-        return _record(row)
+        return read_record(row)
 
-    def spent_since(self, provider: str, moment: float) -> Decimal:
-        """Return the US dollars spent at a provider since a moment, unknown outcomes included."""
+    def spent_since(self, moment: float) -> Decimal:
+        """Return the US dollars spent since a moment, at all providers, unknown outcomes included."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE provider = ? AND created_at >= ?", (provider, moment)
-        ).fetchall()
-        return sum((_record(row).spent for row in rows), Decimal(0))
+            "SELECT * FROM purchase WHERE price > 0 AND coalesce(sent_at, created_at) >= ?", (moment,)
+        )
+        return sum((read_record(row).spent for row in rows.fetchall()), Decimal(0))
+
+    def history(self, provider: str | None = None, text: str = "", *, most: int = 1000) -> list[Record]:
+        """Return rows whose prompt holds a text, newest first."""
+        needle = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE (? IS NULL OR provider = ?) AND prompt LIKE ? ESCAPE '\\'"
+            " ORDER BY id DESC LIMIT ?",
+            (provider, provider, f"%{needle}%", most),
+        )
+        return [read_record(row) for row in rows.fetchall()]
+
+    def unfinished(self, provider: str) -> list[Record]:
+        """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE provider = ? AND state IN ('sending', 'submitted', 'completed', 'unknown')"
+            " ORDER BY id",
+            (provider,),
+        )
+        return [read_record(row) for row in rows.fetchall()]
+
+    def prediction_ids(self, provider: str, since: float) -> set[str]:
+        """Return the ids of all predictions that are known here, of rows made since a moment."""
+        rows = self._db.execute(
+            "SELECT prediction_id FROM purchase WHERE provider = ? AND created_at >= ? AND prediction_id IS NOT NULL",
+            (provider, since),
+        )
+        return {row[0] for row in rows.fetchall()}
+
+    def count_events(self, row_id: int, note: str) -> int:
+        """Return how often a row's events have a note."""
+        row = self._db.execute(
+            "SELECT count(*) FROM event WHERE purchase_id = ? AND note = ?", (row_id, note)
+        ).fetchone()
+        return int(row[0])
 
     def durations(self, provider: str, model: str) -> list[float]:
         """Return the last 48 durations of a model, seconds from submit to completion, newest first."""
@@ -352,19 +332,19 @@ class Store:
                 (provider, request.key, after),
             ).fetchone()
             if newer is not None:
-                return _record(newer), False
+                return read_record(newer), False
             cursor = self._db.execute(
                 "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
                 " owner, lease_until, created_at) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     provider, request.key, request.model.id, request.prompt, *request.size, request.seed,
-                    run_id, int(price * _MICRO), self.owner, now + LEASE, now,
+                    run_id, int(price * MICRO), self.owner, now + LEASE, now,
                 ),
             )  # fmt: skip
             row_id = int(cursor.lastrowid or 0)
             self._event(row_id, "planned")
             return self.get(row_id), True
-        record = _record(row)
+        record = read_record(row)
         if record.owner not in (None, self.owner) and not self._abandoned(record, now):
             return record, False
         # A row of this very process is in another of its runs, which goes on working on it.
@@ -379,6 +359,17 @@ class Store:
             self.move(record.id, "unknown", error=lost)
         return self.get(record.id), True
 
+    def take(self, row_id: int) -> bool:
+        """Claim one open row; False where somebody else works on it."""
+        record = self.get(row_id)
+        now = self._clock()
+        if record.owner is not None and record.lease_until > now and not self._abandoned(record, now):
+            return False
+        self._db.execute(
+            "UPDATE purchase SET owner = ?, lease_until = ? WHERE id = ?", (self.owner, now + LEASE, row_id)
+        )
+        return True
+
     def _abandoned(self, record: Record, now: float) -> bool:
         if record.owner is None or record.lease_until <= now:
             return True
@@ -391,7 +382,7 @@ class Store:
         """Bring a row into a state, with the columns that go with it."""
         columns: dict[str, Any] = {"state": state, **values}
         if error is not None:
-            columns["error"] = _dump_error(error)
+            columns["error"] = dump_error(error)
         if state not in OPEN:
             columns |= {"owner": None, "lease_until": None, "ended_at": self._clock()}
         if state == "sending":
@@ -414,6 +405,18 @@ class Store:
         self._event(row_id, state, note)
         return True
 
+    def adopt(self, provider: str, prediction_id: str, like: Record) -> None:
+        """Take up a prediction that nobody here remembers having asked for, so that its picture is fetched."""
+        cursor = self._db.execute(
+            "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
+            " prediction_id, created_at, sent_at) VALUES (?, ?, 'submitted', ?, ?, 0, 0, -1, '', 0, ?, ?, ?)",
+            (
+                provider, f"{UNASSIGNED}{prediction_id}", like.model, "(unassigned)", prediction_id,
+                self._clock(), like.sent_at,
+            ),
+        )  # fmt: skip
+        self._event(int(cursor.lastrowid or 0), "submitted", "found in the history, unassigned")
+
     def renew(self, row_ids: Sequence[int]) -> None:
         """Hold the claims for another `LEASE` seconds."""
         until = self._clock() + LEASE
@@ -426,12 +429,61 @@ class Store:
         """Give a claim up: the row stays open for whoever asks next."""
         self._db.execute("UPDATE purchase SET owner = NULL, lease_until = NULL WHERE id = ?", (row_id,))
 
-    def write_run(self, run_id: str, provider: str, title: str, cell: str) -> None:
-        """Keep a run's title and the cell that reproduces it."""
+    def send(self, row_id: int, *, midnight: float) -> None:
+        """Bring a planned row into `sending`, where the day's budget allows it.
+
+        In one transaction, so that two kernels together can't spend more than the budget.
+
+        Parameters
+        ----------
+        midnight : float
+            When the day began, seconds since the epoch.
+
+        Raises
+        ------
+        BudgetError
+            The row stays planned.
+        """
+        record = self.get(row_id)
+        budget = self.budget()
+        if budget is not None and record.price > 0:
+            spent = self.spent_since(midnight)
+            if spent + record.price > budget:
+                raise BudgetError(
+                    f"the day's budget of ${budget:.2f} is used up: ${spent:.2f} spent, ${record.price:.2f} asked.",
+                    next_step="%qwen budget 10 raises it.",
+                )
+        self.move(row_id, "sending")
+
+    def budget(self) -> Decimal | None:
+        """Return the US dollars that a day may cost, all kernels together; None for no limit."""
+        text = self.setting("budget")
+        return Decimal(text) if text else None
+
+    def setting(self, name: str) -> str | None:
+        """Return what was kept under a name."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def write_setting(self, name: str, value: str | None) -> None:
+        """Keep a value under a name, or drop it."""
+        if value is None:
+            self._db.execute("DELETE FROM setting WHERE name = ?", (name,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (name, value))
+
+    def write_run(self, run_id: str, provider: str, title: str, sweep: str, max_cost: float | None) -> None:
+        """Keep what a run asked for (`sweep` as JSON), so that its grid can be had again."""
         self._db.execute(
-            "INSERT OR REPLACE INTO run (id, provider, title, cell, created_at) VALUES (?, ?, ?, ?, ?)",
-            (run_id, provider, title, cell, self._clock()),
+            "INSERT OR REPLACE INTO run (id, provider, title, sweep, max_cost, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (run_id, provider, title, sweep, max_cost, self._clock()),
         )
+
+    def read_run(self, run_id: str) -> tuple[str, str, str] | None:
+        """Return provider, title and sweep of a run."""
+        row = self._db.execute("SELECT provider, title, sweep FROM run WHERE id = ?", (run_id,)).fetchone()
+        return None if row is None else (row["provider"], row["title"], row["sweep"])
 
     def write_duration(self, provider: str, model: str, seconds: float) -> None:
         """Keep the seconds from submit to completion."""
@@ -445,59 +497,6 @@ class Store:
             "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)",
             (row_id, self._clock(), state, note),
         )
-
-
-def _record(row: sqlite3.Row) -> Record:
-    return Record(
-        id=row["id"],
-        provider=row["provider"],
-        key=row["key"],
-        state=row["state"],
-        model=row["model"],
-        prompt=row["prompt"],
-        size=Size(row["width"], row["height"]),
-        seed=row["seed"],
-        run_id=row["run_id"],
-        price=Decimal(row["price"]) / _MICRO,
-        prediction_id=row["prediction_id"],
-        outputs=tuple(json.loads(row["outputs"] or "[]")),
-        flagged=bool(row["flagged"]),
-        seconds=row["seconds"],
-        sha256=row["sha256"],
-        suffix=row["suffix"],
-        got=Size(row["got_width"], row["got_height"]) if row["got_width"] else None,
-        error=_load_error(row["error"]),
-        owner=row["owner"],
-        lease_until=row["lease_until"] or 0.0,
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-    )
-
-
-def _dump_error(error: QwenError) -> str:
-    return json.dumps(
-        {
-            "kind": type(error).__name__,
-            "message": error.message,
-            "paid": error.paid,
-            "next_step": error.next_step,
-            "prediction_id": error.prediction_id,
-        }
-    )
-
-
-def _load_error(text: str | None) -> QwenError | None:
-    if not text:
-        return None
-    values = json.loads(text)
-    kind = getattr(errors, values["kind"], QwenError)
-    error: QwenError = kind(
-        values["message"],
-        paid=values["paid"],
-        next_step=values["next_step"],
-        prediction_id=values["prediction_id"],
-    )
-    return error
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageFile, ImageFilter, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from qwen_widgets.core.errors import PictureError
 from qwen_widgets.core.models import Size
@@ -111,15 +111,23 @@ class PictureStore:
         part.replace(aside)
         return aside
 
-    def thumbnail(self, sha256: str, suffix: str, *, side: int = THUMBNAIL_SIDE) -> bytes:
-        """Return a JPEG of a stored picture, its longer side at most `side` pixels; made once, then read."""
-        kept = self.thumbnails / sha256[:2] / f"{sha256[:20]}-{side}.jpg"
+    def thumbnail(
+        self, sha256: str, suffix: str, *, side: int = THUMBNAIL_SIDE, blurred: bool = False
+    ) -> bytes:
+        """Return a JPEG of a stored picture, its longer side at most `side` pixels; made once, then read.
+
+        Parameters
+        ----------
+        blurred : bool
+            A derivative on which nothing can be made out, for a picture that the service has flagged.
+        """
+        kept = self.thumbnails / sha256[:2] / f"{sha256[:20]}-{side}{'-blurred' * blurred}.jpg"
         with contextlib.suppress(OSError):
             data = kept.read_bytes()
             # It was not fsynced: after a power cut it can be there and be empty or short.
             if data.endswith(b"\xff\xd9"):
                 return data
-        data = make_thumbnail(self.path(sha256, suffix), side)
+        data = make_thumbnail(self.path(sha256, suffix), side, blurred=blurred)
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = kept.with_suffix(f".{uuid.uuid4().hex[:12]}.part")  # two threads may be making it
         part.write_bytes(data)
@@ -134,7 +142,9 @@ class PictureStore:
             return False
 
 
-def make_thumbnail(source: Path | bytes | Image.Image, side: int, *, quality: int = 80) -> bytes:
+def make_thumbnail(
+    source: Path | bytes | Image.Image, side: int, *, quality: int = 80, blurred: bool = False
+) -> bytes:
     """Return a JPEG of a picture, its longer side at most `side` pixels, without metadata."""
     if isinstance(source, Image.Image):
         image = source.copy()
@@ -149,6 +159,8 @@ def make_thumbnail(source: Path | bytes | Image.Image, side: int, *, quality: in
         image = ground
     image = image.convert("RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if blurred:
+        image = image.filter(ImageFilter.GaussianBlur(max(image.size) / 14))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
     return out.getvalue()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError
@@ -77,6 +78,38 @@ class Sweep:
     def cost(self) -> Decimal:
         """Return what the whole sweep costs by the built-in prices, US dollars."""
         return sum((request.model.price for request in self.unique), Decimal(0))
+
+    @classmethod
+    def of(cls, requests: Iterable[ImageRequest]) -> Sweep:
+        """Lay out some requests: a row for each prompt, model and size, a column for each seed."""
+        found = {request.key: request for request in requests}.values()
+        rows = tuple(dict.fromkeys(Row(request.prompt, request.size, request.model) for request in found))
+        seeds = tuple(sorted({request.seed for request in found}))
+        places = {
+            (rows.index(Row(request.prompt, request.size, request.model)), seeds.index(request.seed)): request
+            for request in found
+        }
+        return cls(rows, seeds, places)
+
+    def to_json(self) -> str:
+        """Return the sweep as JSON, as the ledger keeps it."""
+        rows = [[row.prompt, *row.size, row.model.id] for row in self.rows]
+        return json.dumps({"rows": rows, "seeds": self.seeds, "places": sorted(self.requests)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Sweep:
+        """Return the sweep of such a text."""
+        values = json.loads(text)
+        rows = tuple(
+            Row(prompt, Size(width, height), find_model(model))
+            for prompt, width, height, model in values["rows"]
+        )
+        seeds = tuple(values["seeds"])
+        requests = {
+            (r, c): ImageRequest(rows[r].prompt, seeds[c], rows[r].size, rows[r].model)
+            for r, c in values["places"]
+        }
+        return cls(rows, seeds, requests)
 
     def extended(self, rows: Iterable[Row] = (), seeds: Iterable[int] = ()) -> Sweep:
         """Return a sweep with further rows and columns; what is here already keeps its place.
@@ -200,7 +233,11 @@ def read_sizes(sizes: SizesLike | None, model: Model) -> tuple[tuple[Size, ...],
     """Return sizes in pixels and notes."""
     if sizes is None:
         sizes = DEFAULT_RATIO
-    items = [sizes] if isinstance(sizes, str) or _is_pair(sizes) else list(sizes)
+    items: list[str | Size | tuple[int, int]]
+    if isinstance(sizes, str) or _is_pair(sizes):
+        items = [sizes]
+    else:
+        items = list(cast("Sequence[str | Size | tuple[int, int]]", sizes))
     values: list[Size] = []
     notes: list[str] = []
     for item in items:

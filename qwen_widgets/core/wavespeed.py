@@ -363,7 +363,12 @@ def check_base_url(text: str, *, in_process: bool = False) -> httpx.URL:
         url = httpx.URL(text.strip().rstrip("/"))
     # Shown only where it can hold no password and no key: people paste into the wrong field.
     shown = f" {clean(text, longest=80)!r}" if re.fullmatch(r"\s*\w+://[^@?#]*", text) else ""
-    if url is None or url.scheme not in ("http", "https") or not url.host:
+    # httpx escapes what can't be in a name instead of refusing it.
+    if (
+        url is None
+        or url.scheme not in ("http", "https")
+        or not re.fullmatch(r"[\w.:-]+", url.raw_host.decode("ascii"))
+    ):
         raise SettingsError(f"base URL{shown}: write an address such as {DEFAULT_BASE_URL}.")
     if url.userinfo:
         raise SettingsError(

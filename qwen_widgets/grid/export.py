@@ -56,11 +56,16 @@ def _record(cell: Cell) -> dict[str, Any]:
 
 def to_frame(grid: Grid) -> Any:
     """Return a pandas DataFrame, or a list of dicts where pandas isn't installed."""
+    return as_table(records(grid))
+
+
+def as_table(rows: list[dict[str, Any]]) -> Any:
+    """Return rows as a pandas DataFrame, as they are where pandas isn't installed."""
     try:
         import pandas as pd  # noqa: PLC0415  (an extra, and slow to import)
     except ImportError:
-        return records(grid)
-    return pd.DataFrame(records(grid))
+        return rows
+    return pd.DataFrame(rows)
 
 
 def save(grid: Grid, folder: Path) -> list[Path]:

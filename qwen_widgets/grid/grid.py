@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwen_widgets.core import pictures
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.ledger import Record
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
 from qwen_widgets.grid import export

@@ -1,0 +1,158 @@
+"""The archive: what the ledger remembers. History, a run's grid, and what is paid for and not here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.pacing import Stop
+from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.records import Record
+from qwen_widgets.core.sweep import Sweep
+from qwen_widgets.grid.describe import money, plural
+from qwen_widgets.grid.export import as_table
+from qwen_widgets.grid.grid import Grid
+from qwen_widgets.portal import portal
+from qwen_widgets.studio import Job, Studio, studio
+
+#: Rows that `%qwen history` prints.
+_LINES = 20
+
+
+def history(text: str = "", *, most: int = 1000) -> Any:
+    """Return what the ledger knows of, newest first: a pandas DataFrame, without pandas a list of dicts.
+
+    Parameters
+    ----------
+    text : str
+        Part of the prompt.
+    most : int
+        How many rows.
+    """
+    here = studio()
+    store = PictureStore(here.home)
+    return as_table([_row(record, store) for record in _records(here, text, most)])
+
+
+def grid(run_id: str) -> Grid:
+    """Return the grid of an earlier run, from the ledger and the stored pictures; nothing is asked of the service.
+
+    Parameters
+    ----------
+    run_id : str
+        As in ``grid.run_id`` or the column `run` of `history`.
+
+    Raises
+    ------
+    InputError
+        There is no such run in this home, or another provider made it.
+    """
+    here = studio()
+    found = here.ledger().wait(lambda db: db.read_run(run_id))
+    if found is None:
+        raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
+    provider, title, text = found
+    return here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
+
+
+def resume() -> Grid | None:
+    """Fetch what is paid for and not here; buys nothing. None where there is nothing to fetch.
+
+    Lost answers are looked for in the account's history. Pictures that are found there and belong to no cell are
+    fetched, too, and listed as unassigned.
+    """
+    here = studio()
+    engine, provider = here.engine()
+    waiting = here.ledger().wait(lambda db: db.unfinished(provider.name))
+    if not waiting:
+        return None
+    stop = Stop()
+    stop.set()
+    portal.run(engine.fetch_strays(stop))
+    sweep = Sweep.of(record.request() for record in waiting if not record.unassigned)
+    if not sweep.requests:
+        return None
+    job = portal.run(here.plan_job(sweep, title="resumed"))
+    return here.run(Job(job.grid, sweep, job.plan, engine, job.line, stop))
+
+
+def forget(which: str) -> int:
+    """Give up pictures that are paid for and not here, or whose outcome isn't known; they stay in the history.
+
+    Parameters
+    ----------
+    which : str
+        ``all``, or the number of a row in the history.
+
+    Returns
+    -------
+    int
+        How many were given up.
+    """
+    here = studio()
+    _, provider = here.engine()
+    waiting = here.ledger().wait(lambda db: db.unfinished(provider.name))
+    chosen = [record for record in waiting if which in ("all", str(record.id))]
+    if not chosen and which != "all":
+        raise InputError(
+            f"forget {which!r}: give all, or the number of a row that waits: {_numbers(waiting)}."
+        )
+
+    def close(db: Any) -> None:
+        for record in chosen:
+            db.move(record.id, "expired", note="the user gave it up")
+
+    here.ledger().wait(close)
+    return len(chosen)
+
+
+def history_lines(text: str) -> list[str]:
+    """Return the history as lines for a person."""
+    here = studio()
+    found = _records(here, text, _LINES + 1)
+    if not found:
+        return ["The ledger has nothing" + (f" with {text!r}." if text else " yet.")]
+    lines = [_line(record) for record in found[:_LINES]]
+    if len(found) > _LINES:
+        lines.append("… and more: qw.history() is all of it.")
+    return lines
+
+
+def _records(here: Studio, text: str, most: int) -> list[Record]:
+    return here.ledger().wait(lambda db: db.history(text=text, most=most))
+
+
+def _row(record: Record, store: PictureStore) -> dict[str, Any]:
+    stored = record.state == "stored" and record.sha256 is not None and record.suffix is not None
+    path = str(store.path(record.sha256 or "", record.suffix or "")) if stored else None
+    return {
+        "row": record.id,
+        "at": datetime.fromtimestamp(record.created_at, UTC),
+        "prompt": record.prompt,
+        "seed": record.seed,
+        "width": record.size.width,
+        "height": record.size.height,
+        "model": record.model,
+        "state": record.state,
+        "cost": float(record.spent),
+        "provider": record.provider,
+        "run": record.run_id,
+        "prediction_id": record.prediction_id,
+        "path": path,
+        "error": record.error.message if record.error is not None else None,
+    }
+
+
+def _line(record: Record) -> str:
+    moment = datetime.fromtimestamp(record.created_at).astimezone()
+    cost = money(float(record.spent)) if record.price else "no cost"
+    prompt = record.prompt if len(record.prompt) <= 60 else record.prompt[:59] + "…"
+    return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  seed {record.seed}  {prompt}"
+
+
+def _numbers(waiting: list[Record]) -> str:
+    if not waiting:
+        return "nothing waits"
+    shown = ", ".join(str(record.id) for record in waiting[:10])
+    return shown if len(waiting) <= 10 else f"{shown} … ({plural(len(waiting), 'row')})"

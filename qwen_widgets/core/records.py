@@ -1,0 +1,147 @@
+"""What the ledger's rows hold: the states, a row as a value, an error as text and back. No SQL is run here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from qwen_widgets.core import errors
+from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.models import Size, find_model
+from qwen_widgets.core.request import ImageRequest
+
+State = Literal[
+    "planned", "sending", "submitted", "completed", "stored",
+    "unknown", "rejected", "failed", "expired", "invalid_output",
+]  # fmt: skip
+OPEN = ("planned", "sending", "submitted", "completed", "unknown")
+MICRO = Decimal(1_000_000)
+#: How the content key of an unassigned row begins.
+UNASSIGNED = "unassigned "
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: a purchase, and what has become of it.
+
+    Attributes
+    ----------
+    price : Decimal
+        US dollars it costs where it comes to be charged.
+    sent_at, created_at : float
+        Seconds since the epoch.
+    got : Size or None
+        Pixel size of the stored picture.
+    """
+
+    id: int
+    provider: str
+    key: str
+    state: State
+    model: str
+    prompt: str
+    size: Size
+    seed: int
+    run_id: str
+    price: Decimal
+    prediction_id: str | None
+    outputs: tuple[str, ...]
+    flagged: bool
+    seconds: float | None
+    sha256: str | None
+    suffix: str | None
+    got: Size | None
+    error: QwenError | None
+    owner: str | None
+    lease_until: float
+    created_at: float
+    sent_at: float | None
+
+    @property
+    def unassigned(self) -> bool:
+        """Whether the picture was found in the account's history and belongs to no request that is known."""
+        return self.key.startswith(UNASSIGNED)
+
+    def request(self) -> ImageRequest:
+        """Return what it was asked with.
+
+        Raises
+        ------
+        InputError
+            The row is unassigned, or its model is no longer known.
+        """
+        return ImageRequest(self.prompt, self.seed, self.size, find_model(self.model))
+
+    @property
+    def spent(self) -> Decimal:
+        """US dollars that this purchase has cost, an unknown outcome counted as spent."""
+        if self.state in (
+            "sending",
+            "submitted",
+            "completed",
+            "stored",
+            "unknown",
+            "expired",
+            "invalid_output",
+        ):
+            return self.price
+        return Decimal(0)
+
+
+def read_record(row: Mapping[str, Any]) -> Record:
+    """Return a row of the table `purchase` as a value."""
+    return Record(
+        id=row["id"],
+        provider=row["provider"],
+        key=row["key"],
+        state=row["state"],
+        model=row["model"],
+        prompt=row["prompt"],
+        size=Size(row["width"], row["height"]),
+        seed=row["seed"],
+        run_id=row["run_id"],
+        price=Decimal(row["price"]) / MICRO,
+        prediction_id=row["prediction_id"],
+        outputs=tuple(json.loads(row["outputs"] or "[]")),
+        flagged=bool(row["flagged"]),
+        seconds=row["seconds"],
+        sha256=row["sha256"],
+        suffix=row["suffix"],
+        got=Size(row["got_width"], row["got_height"]) if row["got_width"] else None,
+        error=load_error(row["error"]),
+        owner=row["owner"],
+        lease_until=row["lease_until"] or 0.0,
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )
+
+
+def dump_error(error: QwenError) -> str:
+    """Return an error as JSON."""
+    return json.dumps(
+        {
+            "kind": type(error).__name__,
+            "message": error.message,
+            "paid": error.paid,
+            "next_step": error.next_step,
+            "prediction_id": error.prediction_id,
+        }
+    )
+
+
+def load_error(text: str | None) -> QwenError | None:
+    """Return the error of such a text, None of none."""
+    if not text:
+        return None
+    values = json.loads(text)
+    kind = getattr(errors, values["kind"], QwenError)
+    error: QwenError = kind(
+        values["message"],
+        paid=values["paid"],
+        next_step=values["next_step"],
+        prediction_id=values["prediction_id"],
+    )
+    return error

@@ -1,0 +1,153 @@
+"""Settings: what the studio works with, found in its own settings, the environment, and the system's keyring."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+
+from qwen_widgets.core.errors import KeyRefusedError, SettingsError
+from qwen_widgets.core.key import ApiKey
+from qwen_widgets.core.wavespeed import DEFAULT_BASE_URL, check_base_url
+from qwen_widgets.grid.grid import Provider
+
+#: Service and name under which the system's keyring holds the key.
+_KEYRING = ("qwen_widgets", "wavespeed")
+#: The ledger's name for the embedded service.
+OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the studio works with. None means: as the environment says, or the default.
+
+    Attributes
+    ----------
+    provider : {"auto", "wavespeed", "offline"} or None
+        `auto` is WaveSpeed where a key is found and the embedded service where none is.
+    base_url : str or None
+        Another address of the API.
+    home : Path or None
+        Folder of the ledger and the pictures.
+    at_once : int
+        Predictions under way together, 1 to 64.
+    max_cost : float
+        US dollars that one run may cost.
+    offline_seconds : float
+        What a prediction of the embedded service takes.
+    """
+
+    provider: str | None = None
+    base_url: str | None = None
+    home: Path | None = None
+    at_once: int = 8
+    max_cost: float = 1.0
+    offline_seconds: float = 1.2
+
+
+class Sources:
+    """Where settings and the key come from, looked up when they are needed and not before."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._login: ApiKey | None = None
+
+    def login(self, text: str) -> None:
+        """Take an API key, for this process only and in memory only.
+
+        Raises
+        ------
+        SettingsError
+            It can't be a key.
+        """
+        self._login = ApiKey(text)
+
+    def find_key(self) -> tuple[ApiKey | None, str]:
+        """Return the key and where it was found; read when it is needed, not before."""
+        if self._login is not None:
+            return self._login, "%qwen login"
+        text = os.environ.get("WAVESPEED_API_KEY", "")
+        if text.strip():
+            return ApiKey(text), "WAVESPEED_API_KEY"
+        kept = _from_keyring()
+        return (ApiKey(kept), "keyring") if kept else (None, "")
+
+    @property
+    def home(self) -> Path:
+        """The folder of the ledger and the pictures."""
+        text = os.environ.get("QWEN_WIDGETS_HOME", "")
+        if self.settings.home is not None:
+            return Path(self.settings.home).expanduser().absolute()
+        if text:
+            return Path(text).expanduser().absolute()
+        return Path(platformdirs.user_data_dir("qwen_widgets", appauthor=False))
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API."""
+        return self.settings.base_url or os.environ.get("QWEN_WIDGETS_BASE_URL") or DEFAULT_BASE_URL
+
+    def provider(self) -> Provider:
+        """Return who would make a picture now.
+
+        Raises
+        ------
+        SettingsError
+            The choice is none of the three, or WaveSpeed was chosen and there is no key.
+        """
+        choice = self.settings.provider or os.environ.get("QWEN_WIDGETS_PROVIDER") or "auto"
+        if choice not in ("auto", "wavespeed", "offline"):
+            raise SettingsError(f"provider {choice!r}: it is auto, wavespeed or offline.")
+        key, _ = self.find_key()
+        if choice == "wavespeed" and key is None:
+            raise KeyRefusedError(
+                "there is no API key for wavespeed.",
+                next_step="Set WAVESPEED_API_KEY or use %qwen login; without a key, choose the provider offline.",
+            )
+        if choice == "offline" or key is None:
+            return Provider(OFFLINE, "offline preview", offline=True)
+        url = check_base_url(self.base_url)
+        origin = str(url.copy_with(path="/")).rstrip("/")
+        hosted = f".{url.host}".endswith(".wavespeed.ai")
+        title = "WaveSpeedAI" if hosted else origin.split("://")[1]
+        return Provider(origin, title, offline=False)
+
+    def save_key(self, text: str) -> None:
+        """Keep an API key in the system's keyring.
+
+        Raises
+        ------
+        SettingsError
+            It can't be a key, or there is no keyring.
+        """
+        ApiKey(text)
+        _from_keyring.cache_clear()
+        try:
+            import keyring  # noqa: PLC0415  (an extra)
+
+            keyring.set_password(*_KEYRING, text.strip())
+        except Exception:  # noqa: BLE001  (each system's keyring has errors of its own)
+            kept = False
+        else:
+            kept = True
+        if not kept:
+            raise SettingsError(
+                "the system's keyring can't be used; pip install \"qwen-widgets[keyring]\", or set WAVESPEED_API_KEY."
+            )
+
+
+@lru_cache(maxsize=1)  # a keyring can be slow, and can ask its user
+def _from_keyring() -> str | None:
+    """Return the key that the system's keyring holds, where there is one; asking is left to the extra's users."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    try:
+        import keyring  # noqa: PLC0415  (an extra)
+
+        return keyring.get_password(*_KEYRING)
+    except Exception:  # noqa: BLE001  (each system's keyring has errors of its own; none may stop a preview)
+        return None

@@ -1,0 +1,90 @@
+"""The archive: history, a run's grid had again, resume and forget, the day's budget."""
+
+from __future__ import annotations
+
+import pytest
+from contract import ContractServer
+
+import qwen_widgets as qw
+from qwen_widgets import archive
+from qwen_widgets.core.errors import BudgetError, InputError
+from qwen_widgets.settings import Settings
+from qwen_widgets.studio import Studio
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch, contract_server: ContractServer) -> ContractServer:
+    """A studio of this test's own behind qw.generate, with a key and a server that speaks the contract."""
+    monkeypatch.setattr("qwen_widgets.studio._default", Studio(Settings()))
+    for name, value in contract_server.env().items():
+        monkeypatch.setenv(name, value)
+    return contract_server
+
+
+def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A new studio on the same home, as after the kernel's restart."""
+    studio = Studio(Settings())
+    monkeypatch.setattr("qwen_widgets.studio._default", studio)
+    return studio
+
+
+def test_the_history_lists_what_was_bought(hosted: ContractServer) -> None:
+    qw.generate("a red fox\n\na 50%_cat", seeds="1-2", sizes="256x256")
+    assert len(qw.history()) == 4
+    table = qw.history("fox")
+    assert list(table["prompt"]) == ["a red fox", "a red fox"]
+    assert list(table["cost"]) == [0.03, 0.03]
+    assert set(table["state"]) == {"stored"}
+    assert len(qw.history("50%_")) == 2
+    assert len(qw.history("50%x")) == 0
+    (first, *_) = archive.history_lines("fox")
+    assert "$0.03" in first
+    assert archive.history_lines("nothing like it") == ["The ledger has nothing with 'nothing like it'."]
+
+
+def test_a_grid_is_had_again_by_its_run_after_a_restart(
+    hosted: ContractServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = qw.generate("a {red|blue} fox", seeds="1-2", sizes="256x256", title="foxes")
+    restart(monkeypatch)
+    asked = len(hosted.asked)
+    again = qw.grid(grid.run_id)
+    assert again.title == "foxes"
+    assert again.shape == (2, 2)
+    assert [cell.path for cell in again] == [cell.path for cell in grid]
+    assert len(hosted.asked) == asked
+    again.add(seeds="3")
+    assert len(hosted.submits) == 6
+    with pytest.raises(InputError, match="no such run"):
+        qw.grid("nonsense")
+
+
+def test_restart_and_run_all_sends_no_submit(hosted: ContractServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    qw.generate("a red fox", seeds="1-3", sizes="256x256")
+    restart(monkeypatch)
+    grid = qw.generate("a red fox", seeds="1-3", sizes="256x256")
+    assert [cell.cached for cell in grid] == [True] * 3
+    assert grid.cost == 0
+    assert len(hosted.submits) == 3
+
+
+def test_a_days_budget_stops_a_run_before_anything_is_bought(hosted: ContractServer) -> None:
+    studio = archive.studio()
+    studio.set_budget(0.05)
+    with pytest.raises(BudgetError, match=r"would cost \$0\.06.*budget of \$0\.05"):
+        qw.generate("a red fox", seeds="1-2", sizes="256x256")
+    assert hosted.submits == []
+    qw.generate("a red fox", seeds="1", sizes="256x256")
+    assert studio.budget_lines() == ["$0.03 spent today; a day may cost $0.05."]
+    with pytest.raises(BudgetError):
+        qw.generate("a red fox", seeds="2", sizes="256x256")
+    studio.set_budget(None)
+    qw.generate("a red fox", seeds="2", sizes="256x256")
+    assert len(hosted.submits) == 2
+
+
+def test_nothing_to_resume_is_said(hosted: ContractServer) -> None:
+    assert archive.resume() is None
+    assert archive.forget("all") == 0
+    with pytest.raises(InputError, match="nothing waits"):
+        archive.forget("7")
