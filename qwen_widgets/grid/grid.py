@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: States in which nothing more will happen by itself.
 _ENDED = ("stored", "unknown", "rejected", "failed", "expired", "invalid_output", "stopped")
+#: Pixels of the longer side of a single cell's picture in a notebook.
+_SHOWN_SIDE = 768
 _FAILED = ("rejected", "failed", "expired", "invalid_output")
 
 
@@ -150,14 +152,14 @@ class Cell:
     def __repr__(self) -> str:
         return f"<Cell [{self.row}, {self.column}] {self.state}, seed {self.request.seed}: {self.request.prompt!r}>"
 
-    def _repr_png_(self) -> bytes | None:
-        if self.path is None:
+    def _repr_jpeg_(self) -> bytes | None:
+        """Show the picture in a notebook: a JPEG of 768 pixels, so that the notebook stays small."""
+        record = self._record
+        if self.path is None or record is None or record.sha256 is None or record.suffix is None:
             return None
-        import io  # noqa: PLC0415
-
-        out = io.BytesIO()
-        self.image.save(out, "PNG")
-        return out.getvalue()
+        return self._grid._store.thumbnail(  # noqa: SLF001
+            record.sha256, record.suffix, side=_SHOWN_SIDE, blurred=record.flagged
+        )
 
 
 class Grid:
@@ -287,7 +289,7 @@ class Grid:
             if cell.state == "stored" and record is not None and record.sha256 and record.suffix:
                 with contextlib.suppress(OSError, ValueError):
                     found[cell.row, cell.column] = self._store.thumbnail(
-                        record.sha256, record.suffix, side=side
+                        record.sha256, record.suffix, side=side, blurred=record.flagged
                     )
         return found
 

@@ -44,7 +44,7 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
     page = Image.new(
         "RGB",
         (
-            2 * margin + header + sum(widths) + gap * len(widths),
+            2 * margin + header + gap + sum(widths) + gap * (len(widths) - 1),
             top + sum(heights) + gap * len(heights) + margin + round(18 * scale),
         ),
         _PAPER,
@@ -72,8 +72,9 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
         image = pictures.load(path).convert("RGB")
         image.thumbnail((box[2], box[3]), Image.Resampling.LANCZOS)
         page.paste(image, (box[0] + (box[2] - image.width) // 2, box[1] + (box[3] - image.height) // 2))
+    # Pillow's own font has no multiplication sign.
     foot = " · ".join(
-        (*(model.title for model in sweep.models), *(str(size) for size in sweep.sizes), grid.provider.title)
+        (*(model.title for model in sweep.models), *(f"{size.width}x{size.height}" for size in sweep.sizes), grid.provider.title)
     )
     pen.text((margin, page.height - margin - round(8 * scale)), foot, _QUIET, font=small)
     return page
