@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from qwen_widgets import grid
-    from qwen_widgets.archive import history
+    from qwen_widgets.archive import history, read
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
@@ -33,6 +33,7 @@ __all__ = [
     "grid",
     "history",
     "load_ipython_extension",
+    "read",
     "unload_ipython_extension",
 ]
 
@@ -45,6 +46,7 @@ _HOMES = {
     "agenerate": "qwen_widgets.studio",
     "generate": "qwen_widgets.studio",
     "history": "qwen_widgets.archive",
+    "read": "qwen_widgets.archive",
 }
 
 

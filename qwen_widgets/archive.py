@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from qwen_widgets.core import metadata
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
+from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
@@ -54,6 +58,36 @@ def grid(run_id: str) -> Grid:
         raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
     provider, title, text = found
     return here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
+
+
+def read(path: str | Path) -> ImageRequest:
+    """Return what a picture was asked with: from its metadata, or for a stored original from the ledger.
+
+    Parameters
+    ----------
+    path : str or Path
+        A picture that `Grid.save` has written, or one of ``QWEN_WIDGETS_HOME``.
+
+    Raises
+    ------
+    InputError
+        The file can't be read, or says nothing.
+    """
+    file = Path(path).expanduser()
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"read {str(path)!r}: the file can't be read ({error.strerror}).") from None
+    found = metadata.read(data)
+    if found is None:
+        digest = hashlib.sha256(data).hexdigest()
+        record = studio().ledger().wait(lambda db: db.by_sha256(digest))
+        found = record.request() if record is not None and not record.unassigned else None
+    if found is None:
+        raise InputError(
+            f"read {str(path)!r}: neither the picture nor this ledger says what it was asked with."
+        )
+    return found
 
 
 def resume() -> Grid | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import sqlite3
 import sys
 import time
@@ -85,6 +86,10 @@ CREATE INDEX duration_model ON duration (provider, model, at);
 """
 
 
+class ClaimLostError(Exception):
+    """A row is not this process's to work on any more: its lease ended (the machine slept), or it was given up."""
+
+
 class Ledger:
     """The ledger of one folder.
 
@@ -104,7 +109,11 @@ class Ledger:
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
-        self._store = self._thread.submit(Store, folder, clock).result()
+        try:
+            self._store = self._thread.submit(Store, folder, clock).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
 
     @property
     def note(self) -> str:
@@ -116,8 +125,8 @@ class Ledger:
         return self._thread.submit(self._store.transact, work)
 
     async def run(self, work: Callable[[Store], T]) -> T:
-        """Await some work; once begun it is finished, even where the waiting is cancelled."""
-        return await asyncio.wrap_future(self.do(work))
+        """Await some work; it is done even where the waiting is cancelled: it may be what records an id."""
+        return await asyncio.shield(asyncio.wrap_future(self.do(work)))
 
     def wait(self, work: Callable[[Store], T]) -> T:
         """Do some work and block for it; not from an event loop."""
@@ -151,11 +160,16 @@ class Store:
             ) from None
 
     def _open(self) -> sqlite3.Connection:
+        with contextlib.suppress(FileNotFoundError):
+            found = self._path.stat()
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
+            if self._path.stat().st_ino != found.st_ino:
+                # Another kernel has just set it aside: what is there now is its new ledger.
+                return self._connect()
             aside = self._path.with_name(
                 f"ledger.corrupt-{int(self._clock())}-{uuid.uuid4().hex[:6]}.sqlite3"
             )
@@ -213,8 +227,6 @@ class Store:
                     raise
                 self._ballast.unlink()
                 return self._transact(work)
-        except sqlite3.IntegrityError:
-            raise
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger can't be written ({error}); nothing more is bought.") from None
 
@@ -268,6 +280,22 @@ class Store:
         )
         return [read_record(row) for row in rows.fetchall()]
 
+    def by_sha256(self, sha256: str) -> Record | None:
+        """Return the newest row of a stored picture."""
+        row = self._db.execute(
+            "SELECT * FROM purchase WHERE sha256 = ? AND state = 'stored' ORDER BY id DESC LIMIT 1", (sha256,)
+        ).fetchone()
+        return None if row is None else read_record(row)
+
+    def lost(self, provider: str, model: str) -> list[Record]:
+        """Return the rows to which a prediction without an owner could belong: sent, and no id was ever heard."""
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE provider = ? AND model = ? AND sent_at IS NOT NULL"
+            " AND prediction_id IS NULL AND state IN ('sending', 'unknown', 'expired')",
+            (provider, model),
+        )
+        return [read_record(row) for row in rows.fetchall()]
+
     def unfinished(self, provider: str) -> list[Record]:
         """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
         rows = self._db.execute(
@@ -278,10 +306,14 @@ class Store:
         return [read_record(row) for row in rows.fetchall()]
 
     def prediction_ids(self, provider: str, since: float) -> set[str]:
-        """Return the ids of all predictions that are known here, of rows made since a moment."""
+        """Return the ids of all predictions that belong to a request, of rows made since a moment.
+
+        Without the unassigned ones: each of them may be the picture of a request whose answer was lost.
+        """
         rows = self._db.execute(
-            "SELECT prediction_id FROM purchase WHERE provider = ? AND created_at >= ? AND prediction_id IS NOT NULL",
-            (provider, since),
+            "SELECT prediction_id FROM purchase WHERE provider = ? AND created_at >= ? AND prediction_id IS NOT NULL"
+            " AND key NOT LIKE ?",
+            (provider, since, f"{UNASSIGNED}%"),
         )
         return {row[0] for row in rows.fetchall()}
 
@@ -374,7 +406,8 @@ class Store:
         if record.owner is None or record.lease_until <= now:
             return True
         pid, boot, _ = record.owner.split(":")
-        return boot != _boot_id() or not _alive(int(pid))
+        # Of another machine that shares the folder nothing can be seen; there the lease alone decides.
+        return boot == _boot_id() and not _alive(int(pid))
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
@@ -391,10 +424,42 @@ class Store:
         self._db.execute(f"UPDATE purchase SET {names} WHERE id = ?", (*columns.values(), row_id))
         self._event(row_id, state, note or (error.message if error is not None else ""))
 
+    def accept(self, row_id: int, prediction_id: str, *, note: str = "") -> None:
+        """Write down the id of what was bought. It is worth money, so it is kept whatever became of the row."""
+        # What was taken for nobody's is this row's.
+        self._db.execute(
+            f"UPDATE purchase SET state = 'expired', owner = NULL WHERE key = ? AND state IN {OPEN}",
+            (f"{UNASSIGNED}{prediction_id}",),
+        )
+        record = self.get(row_id)
+        if record.state in ("sending", "unknown"):
+            self._db.execute(
+                "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?", (prediction_id, row_id)
+            )
+            self._event(row_id, "submitted", note)
+        elif record.prediction_id != prediction_id:
+            self.adopt(record.provider, prediction_id, record)
+
+    def check_claim(self, row_id: int, *states: State) -> Record:
+        """Return a row that this process works on, in one of these states.
+
+        Raises
+        ------
+        ClaimLostError
+            Another kernel has taken it over (the machine slept, and the lease ended), or the user gave it up.
+        """
+        record = self.get(row_id)
+        if record.owner != self.owner or record.state not in states:
+            raise ClaimLostError
+        return record
+
     def forget_plan(self, row_id: int) -> None:
         """Take back a plan that was never sent."""
-        self._db.execute("DELETE FROM purchase WHERE id = ? AND state = 'planned'", (row_id,))
-        self._event(row_id, "stopped")
+        gone = self._db.execute(
+            "DELETE FROM purchase WHERE id = ? AND state = 'planned' AND owner = ?", (row_id, self.owner)
+        )
+        if gone.rowcount:
+            self._event(row_id, "stopped")
 
     def reopen(self, row_id: int, state: State, *, note: str) -> bool:
         """Bring an ended row back to an open state, for whoever claims it; False where the key is open elsewhere."""
@@ -406,7 +471,12 @@ class Store:
         return True
 
     def adopt(self, provider: str, prediction_id: str, like: Record) -> None:
-        """Take up a prediction that nobody here remembers having asked for, so that its picture is fetched."""
+        """Take up a prediction that nobody here remembers having asked for, so that its picture is fetched; once."""
+        known = self._db.execute(
+            "SELECT 1 FROM purchase WHERE provider = ? AND prediction_id = ?", (provider, prediction_id)
+        ).fetchone()
+        if known is not None:
+            return
         cursor = self._db.execute(
             "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
             " prediction_id, created_at, sent_at) VALUES (?, ?, 'submitted', ?, ?, 0, 0, -1, '', 0, ?, ?, ?)",
@@ -427,7 +497,10 @@ class Store:
 
     def release(self, row_id: int) -> None:
         """Give a claim up: the row stays open for whoever asks next."""
-        self._db.execute("UPDATE purchase SET owner = NULL, lease_until = NULL WHERE id = ?", (row_id,))
+        self._db.execute(
+            "UPDATE purchase SET owner = NULL, lease_until = NULL WHERE id = ? AND owner = ?",
+            (row_id, self.owner),
+        )
 
     def send(self, row_id: int, *, midnight: float) -> None:
         """Bring a planned row into `sending`, where the day's budget allows it.
@@ -443,8 +516,10 @@ class Store:
         ------
         BudgetError
             The row stays planned.
+        ClaimLostError
+            The row is another kernel's by now, and may have been sent by it.
         """
-        record = self.get(row_id)
+        record = self.check_claim(row_id, "planned")
         budget = self.budget()
         if budget is not None and record.price > 0:
             spent = self.spent_since(midnight)
@@ -501,9 +576,11 @@ class Store:
 
 @lru_cache(maxsize=1)
 def _boot_id() -> str:
+    """Return what names this boot of this machine; in a container also its space of process ids."""
     with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return sys.platform
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    return f"{sys.platform}/{platform.node().replace(':', '')}"
 
 
 def _alive(pid: int) -> bool:

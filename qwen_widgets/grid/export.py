@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen_widgets.core import metadata
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, plan_sweep, read_seeds
 
@@ -69,7 +70,10 @@ def as_table(rows: list[dict[str, Any]]) -> Any:
 
 
 def save(grid: Grid, folder: Path) -> list[Path]:
-    """Copy the stored pictures into a folder as ``01-02-a-red-fox-seed-7.png`` (row, column)."""
+    """Copy the stored pictures into a folder as ``01-02-a-red-fox-seed-7.png`` (row, column).
+
+    The copies carry what they were asked with; the stored originals keep the service's own bytes.
+    """
     folder = folder.expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +86,8 @@ def save(grid: Grid, folder: Path) -> list[Path]:
             continue
         name = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}-seed-{cell.request.seed}"
         target = folder / f"{name}{source.suffix}"
-        write_atomic(target, source.read_bytes())
+        facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
+        write_atomic(target, metadata.embed(source.read_bytes(), cell.request, facts))
         saved.append(target)
     return saved
 
