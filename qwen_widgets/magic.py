@@ -243,11 +243,14 @@ class QwenMagics(Magics, Configurable):
             raise UsageError(
                 "%qwen login needs a front end that can ask; set WAVESPEED_API_KEY in its place."
             ) from None
-        studio().login(text)
-        if words:
-            studio().save_key(text)
-            return ["The key is kept in the system's keyring."]
-        return ["The key is kept until the kernel ends."]
+        try:
+            if words:
+                studio().save_key(text)
+                return ["The key is kept in the system's keyring."]
+            studio().login(text)
+            return ["The key is kept until the kernel ends."]
+        finally:
+            del text
 
 
 def _number(option: str, text: str, kind: type[int | float]) -> Any:

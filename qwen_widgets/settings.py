@@ -64,22 +64,27 @@ class Sources:
         SettingsError
             It can't be a key.
         """
-        self._login = ApiKey(text)
+        try:
+            self._login = ApiKey(text)
+        finally:
+            # A verbose traceback shows what the names of a frame stand for.
+            del text
 
     def find_key(self) -> tuple[ApiKey | None, str]:
         """Return the key and where it was found; read when it is needed, not before."""
         if self._login is not None:
             return self._login, "%qwen login"
-        text = os.environ.get("WAVESPEED_API_KEY", "")
-        if text.strip():
-            return ApiKey(text), "WAVESPEED_API_KEY"
+        # Nothing that is named in here may stand for the key, `os.environ` least: a verbose traceback shows
+        # the value of every name and attribute of its lines.
+        if os.getenv("WAVESPEED_API_KEY", "").strip():
+            return ApiKey(os.getenv("WAVESPEED_API_KEY", "")), "WAVESPEED_API_KEY"
         kept = _from_keyring()
-        return (ApiKey(kept), "keyring") if kept else (None, "")
+        return (kept, "keyring") if kept is not None else (None, "")
 
     @property
     def home(self) -> Path:
         """The folder of the ledger and the pictures."""
-        text = os.environ.get("QWEN_WIDGETS_HOME", "")
+        text = os.getenv("QWEN_WIDGETS_HOME", "")
         if self.settings.home is not None:
             return Path(self.settings.home).expanduser().absolute()
         if text:
@@ -89,7 +94,7 @@ class Sources:
     @property
     def base_url(self) -> str:
         """The address of the API."""
-        return self.settings.base_url or os.environ.get("QWEN_WIDGETS_BASE_URL") or DEFAULT_BASE_URL
+        return self.settings.base_url or os.getenv("QWEN_WIDGETS_BASE_URL") or DEFAULT_BASE_URL
 
     def provider(self) -> Provider:
         """Return who would make a picture now.
@@ -99,7 +104,7 @@ class Sources:
         SettingsError
             The choice is none of the three, or WaveSpeed was chosen and there is no key.
         """
-        choice = self.settings.provider or os.environ.get("QWEN_WIDGETS_PROVIDER") or "auto"
+        choice = self.settings.provider or os.getenv("QWEN_WIDGETS_PROVIDER") or "auto"
         if choice not in ("auto", "wavespeed", "offline"):
             raise SettingsError(f"provider {choice!r}: it is auto, wavespeed or offline.")
         key, _ = self.find_key()
@@ -124,7 +129,7 @@ class Sources:
         SettingsError
             It can't be a key, or there is no keyring.
         """
-        ApiKey(text)
+        self.login(text)
         _from_keyring.cache_clear()
         try:
             import keyring  # noqa: PLC0415  (an extra)
@@ -134,6 +139,8 @@ class Sources:
             kept = False
         else:
             kept = True
+        finally:
+            del text
         if not kept:
             raise SettingsError(
                 "the system's keyring can't be used; pip install \"qwen-widgets[keyring]\", or set WAVESPEED_API_KEY."
@@ -141,13 +148,13 @@ class Sources:
 
 
 @lru_cache(maxsize=1)  # a keyring can be slow, and can ask its user
-def _from_keyring() -> str | None:
+def _from_keyring() -> ApiKey | None:
     """Return the key that the system's keyring holds, where there is one; asking is left to the extra's users."""
     if importlib.util.find_spec("keyring") is None:
         return None
     try:
         import keyring  # noqa: PLC0415  (an extra)
 
-        return keyring.get_password(*_KEYRING)
+        return ApiKey(keyring.get_password(*_KEYRING) or "")
     except Exception:  # noqa: BLE001  (each system's keyring has errors of its own; none may stop a preview)
         return None

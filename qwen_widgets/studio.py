@@ -93,9 +93,13 @@ class Studio(Sources):
             raise SettingsError(f"at_once {at_once!r}: it is a whole number from 1 to 64.")
         ledger = self.ledger()
         with self._lock:
-            # The environment's key is a new object each time; equal text is the same account.
-            text = key.authorization() if key is not None and not provider.offline else ""
-            mark = (provider.name, self.base_url, self.home, self.settings.offline_seconds, hash(text))
+            mark = (
+                provider.name,
+                self.base_url,
+                self.home,
+                self.settings.offline_seconds,
+                None if provider.offline else key,
+            )
             engine = self._engines.get(mark)
             if engine is None:
                 client = self._offline_client() if provider.offline else WaveSpeed(self.base_url, key)

@@ -9,15 +9,56 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from contract import ContractServer
+from contract import KEY, ContractServer
 
 ROOT = Path(__file__).resolve().parent.parent
 # A key can also be found in a keyring; this backend has none. The real one could ask the desktop's user.
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 
 
+#: The keys that tests work with; none may be found in a file afterwards.
+CANARIES = (KEY.encode(), b"canary-5f0e9b7c1d-key")
+
+
+_LEFT = pytest.StashKey[list[Path]]()
+
+
 def _is_ours(name: str) -> bool:
     return name.startswith(("QWEN_WIDGETS_", "WAVESPEED_"))
+
+
+def _skipped(config: pytest.Config) -> list[str]:
+    """Return the skipped tests' names, where a skipped test is to count as a failed one."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("QWEN_TESTS_NO_SKIP") or reporter is None:
+        return []
+    return [report.nodeid for report in reporter.stats.get("skipped", ())]
+
+
+def _keys_left(config: pytest.Config) -> list[Path]:
+    """Return the files in which the tests have left a key: notebooks, ledgers, logs, histories, pictures."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is None or hasattr(config, "workerinput"):
+        return []
+    files = [path for path in factory.getbasetemp().rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if any(key in path.read_bytes() for key in CANARIES)]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    config.stash[_LEFT] = _keys_left(config)
+    failed = _skipped(config) or config.stash[_LEFT]
+    if failed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for path in terminalreporter.config.stash.get(_LEFT, []):
+        terminalreporter.write_line(f"the API key was left in {path}", red=True)
+    if names := _skipped(terminalreporter.config):
+        terminalreporter.write_line(
+            f"QWEN_TESTS_NO_SKIP: skipped counts as failed: {', '.join(names)}", red=True
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,11 @@ from qwen_widgets.core.errors import (
     UnavailableError,
     clean,
 )
-from qwen_widgets.core.ledger import LEASE, Ledger, Store
+from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
-from qwen_widgets.core.records import Record
+from qwen_widgets.core.records import OPEN, Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
@@ -135,9 +135,13 @@ class Engine:
         self.time_scale = time_scale
         self.clock = clock
         self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
-        self.gate = SubmitGate(clock.monotonic, scale=time_scale)
+        self.gate = SubmitGate(clock.monotonic, scale=time_scale, open_predictions=lambda: self.polling)
         self.downloading = asyncio.Semaphore(_DOWNLOADS)
         self._woken = asyncio.Event()
+        #: Wall clock less monotonic clock when it was last looked at.
+        self._ahead = clock.wall() - clock.monotonic()
+        #: The runs under way; the loop itself holds its tasks only weakly.
+        self.running: set[asyncio.Task[None]] = set()
         self._window_read = False
         self._prices: dict[str, tuple[float, Decimal]] = {}
         #: Predictions that are being polled now, of all runs.
@@ -201,8 +205,9 @@ class Engine:
         waiting = await self.ledger.run(lambda db: db.unfinished(self.provider))
         for record in waiting:
             if record.unassigned and await self.ledger.run(partial(Store.take, row_id=record.id)):
-                with contextlib.suppress(QwenError):
+                with contextlib.suppress(QwenError, ClaimLostError):
                     await Purchase(self, _Aside(stop), None).drive(record)
+                await self.ledger.run(partial(Store.release, row_id=record.id))
 
     async def ask_prices(self, plan: Plan, *, accepted: bool) -> Plan:
         """Take up the API's prices of what is to be bought; the built-in ones stay where it doesn't answer.
@@ -228,9 +233,10 @@ class Engine:
             asked = self._prices.get(model.id)
             if asked is None or self.clock.monotonic() - asked[0] > _PRICE_KEPT:
                 try:
-                    asked = (self.clock.monotonic(), await self.client.price(request))
+                    said = await self.client.price(request)
                 except QwenError:
-                    asked = (self.clock.monotonic(), model.price)
+                    said = model.price
+                asked = (self.clock.monotonic(), said if said >= 0 else model.price)
                 self._prices[model.id] = asked
             price = asked[1]
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
@@ -261,6 +267,13 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
+
+    async def notice_sleep(self) -> None:
+        """Wake where the wall clock has left the monotonic one since the last look, in whichever run that was."""
+        ahead = self.clock.wall() - self.clock.monotonic()
+        gap, self._ahead = ahead - self._ahead, ahead
+        if gap > _SLEPT:
+            await self.wake()
 
     async def wake(self) -> None:
         """Take it that the machine has slept: connections are dead by now, and every answer is overdue."""
@@ -331,12 +344,13 @@ class _Run:
         self._slots = asyncio.Semaphore(engine.at_once)
         self._queue: asyncio.Queue[CellUpdate | None] = asyncio.Queue()
         self._held: set[int] = set()
+        self._closed: set[int] = set()
 
     async def updates(self) -> AsyncIterator[CellUpdate]:
-        for row_id in self.plan.closing:
-            note = "the user asked to buy it again"
-            await self.ledger.run(partial(Store.move, row_id=row_id, state="expired", note=note))
+        self._closed = await self.ledger.run(self._close)
         work = asyncio.create_task(self._work())
+        self.engine.running.add(work)
+        work.add_done_callback(self.engine.running.discard)
         try:
             while (update := await self._queue.get()) is not None:
                 yield update
@@ -345,6 +359,13 @@ class _Run:
             if not work.done():
                 self.stop.set()
         await work
+
+    def _close(self, db: Store) -> set[int]:
+        """End the rows that the user buys again, but for those that were found since."""
+        still = {row_id for row_id in self.plan.closing if db.get(row_id).state == "unknown"}
+        for row_id in still:
+            db.move(row_id, "expired", note="the user asked to buy it again")
+        return still
 
     async def _work(self) -> None:
         renewing = asyncio.create_task(self._renew())
@@ -359,13 +380,10 @@ class _Run:
     async def _renew(self) -> None:
         """Hold the claims, and notice when the machine has slept."""
         clock = self.engine.clock
-        ahead = clock.wall() - clock.monotonic()
         renewed = clock.monotonic()
         while True:
+            await self.engine.notice_sleep()
             await asyncio.sleep(1.0)
-            if clock.wall() - clock.monotonic() - ahead > _SLEPT:
-                await self.engine.wake()
-            ahead = clock.wall() - clock.monotonic()
             if self._held and clock.monotonic() - renewed > LEASE / 3:
                 renewed = clock.monotonic()
                 with contextlib.suppress(LedgerError):
@@ -420,6 +438,8 @@ class _Run:
                 async with self._slots:
                     await self._obtain(key)
         except QwenError as error:
+            if isinstance(error, LedgerError):
+                self.halt(error)
             self._tell(key, "failed", None, error)
         except Exception as error:  # noqa: BLE001  (a fault of this package must not take the other cells along)
             fault = QwenError(
@@ -433,7 +453,12 @@ class _Run:
         if self.plan.actions[key] == "fetch" and known is not None and known.state == "stored":
             # Stored once, and the file is gone: it may still be had again for nothing.
             await self.ledger.run(lambda db: db.reopen(known.id, "completed", note="the file is missing"))
-        after = known.id if known is not None else 0
+        after = 0
+        if known is not None:
+            # What ended before the plan was made is what the plan is about. Any later end, of an open row's too, is
+            # the answer, and nothing is bought beside it.
+            ended = known.state not in OPEN or known.id in self._closed
+            after = known.id if ended and self.plan.actions[key] == "buy" else known.id - 1
         for _ in range(3):
             if self.must_stop() and self.plan.actions[key] == "buy":
                 self._tell_stopped(key)
@@ -443,14 +468,16 @@ class _Run:
                 if await self._follow(key, record):
                     return
                 continue
-            after = record.id
             self._held.add(record.id)
             try:
-                if not await self._complete(key, request, record):
-                    continue
+                if await self._complete(key, request, record):
+                    return
+                after = record.id
+            except ClaimLostError:
+                after = record.id - 1
             finally:
                 self._held.discard(record.id)
-            return
+                await self.ledger.run(partial(Store.release, row_id=record.id))
         raise UnavailableError("The service does not keep what it was asked for.")
 
     async def _claim(self, request: ImageRequest, after: int) -> tuple[Record, bool]:

@@ -434,7 +434,8 @@ class Store:
         record = self.get(row_id)
         if record.state in ("sending", "unknown"):
             self._db.execute(
-                "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?", (prediction_id, row_id)
+                "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?",
+                (prediction_id, row_id),
             )
             self._event(row_id, "submitted", note)
         elif record.prediction_id != prediction_id:

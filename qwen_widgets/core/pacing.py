@@ -70,11 +70,12 @@ class Stop:
 
 
 class SubmitGate:
-    """Lets submits through one account's rate limit: eager, until the service says 429.
+    """Lets submits through one account's limits: eager, until the service says 429.
 
     A 429 closes the gate for everybody until the window has passed; then a single probe goes, and only when it
     is taken does the gate open again. The window (accepted submits in the 60 s before the 429) is learned and
-    kept to from then on, raised by one after each clean window.
+    kept to from then on, and raised by one after each clean span in which it was used up. Where the service says that
+    too many run at once, it is the slots that are learned so, and the window is left alone.
 
     Parameters
     ----------
@@ -82,33 +83,48 @@ class SubmitGate:
         Monotonic seconds.
     scale : float
         What the window's 60 s are multiplied with; for tests.
+    open_predictions : callable
+        How many predictions of the account are under way.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        scale: float = 1.0,
+        open_predictions: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._clock = clock
         self._scale = scale
+        self._open = open_predictions
         #: Seconds of the account's rate window.
         self.span = WINDOW * scale
         self._accepted: deque[float] = deque()
+        #: Submits that are being sent: each may be taken, so each has its place in the window.
+        self._sending = 0
         self._closed_until = 0.0
         self._probing = False
         self._probe: asyncio.Lock | None = None
-        self._raised_at = 0.0
+        self._clean_since = clock()
         #: Images that may be started in a window, None while no limit was met.
         self.window: int | None = None
+        #: Predictions that may be under way together, None while no limit was met.
+        self.slots: int | None = None
 
     def delay(self) -> float:
-        """Return the seconds until the next submit may go."""
+        """Return the seconds until the next submit may go; none may where it isn't 0."""
         now = self._clock()
         while self._accepted and self._accepted[0] <= now - self.span:
             self._accepted.popleft()
         wait = max(0.0, self._closed_until - now)
-        if self.window is not None and now - self._raised_at >= self.span and not self._probing:
-            self.window += 1
-            self._raised_at = now
-        if self.window is not None and len(self._accepted) >= self.window:
-            oldest = self._accepted[len(self._accepted) - self.window]
-            wait = max(wait, oldest + self.span - now)
+        taken = len(self._accepted) + self._sending
+        if self.window is not None and taken >= self.window:
+            # Room comes when the oldest leaves the window, or when one that is being sent is not taken.
+            over = taken - self.window
+            leaves = self._accepted[over] + self.span - now if over < len(self._accepted) else 0.0
+            wait = max(wait, leaves, 0.05 * self._scale)
+        if self.slots is not None and self._open() + self._sending >= self.slots:
+            wait = max(wait, 0.25 * self._scale)
         return wait
 
     @asynccontextmanager
@@ -124,7 +140,11 @@ class SubmitGate:
                 await stop.sleep(wait)
                 continue
             if not self._probing:
-                yield True
+                self._sending += 1
+                try:
+                    yield True
+                finally:
+                    self._sending -= 1
                 return
             async with self._probe:
                 if self._probing and self.delay() <= 0 and not stop.is_set():
@@ -132,22 +152,36 @@ class SubmitGate:
                     return
         yield False
 
-    def accepted(self) -> None:
-        """Note a submit that was taken."""
+    def accepted(self) -> bool:
+        """Note a submit that was taken; returns whether the window was raised by it."""
+        now = self._clock()
         self._probing = False
-        self._accepted.append(self._clock())
+        self._accepted.append(now)
+        if now - self._clean_since < self.span:
+            return False
+        while self._accepted[0] <= now - self.span:
+            self._accepted.popleft()
+        if self.slots is not None and self._open() + 1 >= self.slots:
+            self._clean_since = now
+            self.slots += 1
+        if self.window is None or len(self._accepted) < self.window:
+            return False
+        self._clean_since = now
+        self.window += 1
+        return True
 
     def limited(self, retry_after: float | None, *, concurrency: bool = False) -> float:
         """Note a 429; returns the seconds for which the gate is closed."""
         now = self._clock()
         self.delay()
-        if concurrency and self._accepted:
+        self._clean_since = now
+        if concurrency:
             # Too many at once, not too many a minute: the next finished one makes room.
+            self.slots = max(1, self._open())
             wait = retry_after if retry_after is not None else 2.0 * self._scale
         else:
             if self._accepted:
-                self.window = max(1, len(self._accepted))
-                self._raised_at = now
+                self.window = len(self._accepted)
             wait = retry_after if retry_after is not None else self._until_room(now)
         self._closed_until = max(self._closed_until, now + wait)
         self._probing = True

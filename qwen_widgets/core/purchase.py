@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +32,7 @@ from qwen_widgets.core.errors import (
 )
 from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.pacing import PollDelays, Stop
-from qwen_widgets.core.records import Record, State
+from qwen_widgets.core.records import OPEN, Record, State
 from qwen_widgets.core.request import ImageRequest
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _MOST_NOT_SENT = 5
 _LONGEST_LIMITED = 900.0
 _DOWNLOAD_TRIES = 8
 _ABSENT = "proven absent"
+#: How often the history is asked anew because its Date shows that the wrong minutes were asked for.
+_MOST_DATES = 3
 
 
 class RunSide(Protocol):
@@ -73,6 +76,8 @@ class Purchase:
         self.engine = engine
         self.run = run
         self.request = request
+        #: When this process sent it, by the monotonic clock; None where another did.
+        self._sent: float | None = None
 
     async def drive(self, record: Record) -> Record | None:
         """Bring a row as far as it goes.
@@ -82,6 +87,11 @@ class Purchase:
         Record or None
             The row in its last state (an open one whose reason has been told), or None where the run was stopped
             before anything was sent.
+
+        Raises
+        ------
+        ClaimLostError
+            The row is another's to work on by now.
         """
         while True:
             if record.state == "planned":
@@ -103,16 +113,34 @@ class Purchase:
                 record = ended
             elif record.state == "completed":
                 self.run.tell(record.key, "completed", record)
-                record = await self._fetch(record)
+                fetched = await self._fetch(record)
+                if fetched is None:
+                    return record
+                record = fetched
             else:
                 return record
 
     async def _move(self, record: Record, state: State, **values: Any) -> Record:
         def work(db: Store) -> Record:
+            db.check_claim(record.id, *OPEN)
             db.move(record.id, state, **values)
             return db.get(record.id)
 
         return await self.engine.ledger.run(work)
+
+    def _ages(self, record: Record) -> tuple[float, float]:
+        """Return the least and the most seconds that the submit can be ago.
+
+        By the wall clock, which may have been set since, and by the monotonic one, which may have stood still while
+        the machine slept.
+        """
+        clock = self.engine.clock
+        by_wall = clock.wall() - (record.sent_at or record.created_at)
+        if self._sent is None:
+            # Sent in the future: the clock was set back, and the submit may be any time ago.
+            return max(0.0, by_wall), by_wall if by_wall >= -reconcile.BEFORE else reconcile.KEPT
+        by_us = clock.monotonic() - self._sent
+        return max(0.0, min(by_wall, by_us)), max(by_wall, by_us)
 
     # --- submit -----------------------------------------------------------------------------------------
 
@@ -161,10 +189,16 @@ class Purchase:
                     raise
                 else:
                     # Before anything else is looked at: from here on this id is worth money.
-                    moved = await self._move(record, "submitted", prediction_id=prediction.id)
-                    self.engine.gate.accepted()
-                    return moved
+                    written = await self.engine.ledger.run(partial(self._accept, record, prediction.id))
+                    if self.engine.gate.accepted():
+                        await self.engine.remember_window()
+                    return written
             await self.run.stop.sleep(pacing.backoff(not_sent))
+
+    @staticmethod
+    def _accept(record: Record, prediction_id: str, db: Store) -> Record:
+        db.accept(record.id, prediction_id)
+        return db.get(record.id)
 
     async def _announce(self, record: Record) -> bool:
         """Write `sending`, durably; False where the run was stopped or the day's budget forbids it."""
@@ -181,6 +215,7 @@ class Purchase:
         if self.run.must_stop():
             await self._move(record, "planned", note="stopped")
             return False
+        self._sent = self.engine.clock.monotonic()
         return True
 
     # --- reconcile ----------------------------------------------------------------------------------------
@@ -188,64 +223,68 @@ class Purchase:
     async def _reconcile(self, record: Record) -> Record:
         """Look for a lost answer in the account's history; the row goes on, is proven absent, or stays unknown."""
         engine = self.engine
-        sent_at = record.sent_at or record.created_at
         if engine.free:
             # The embedded service costs nothing: what was lost is asked for anew.
-            return await self._move(record, "planned", note=_ABSENT)
-        if engine.clock.wall() - sent_at > reconcile.KEPT:
+            return await self._proven_absent(record)
+        passed, _ = self._ages(record)
+        if passed > reconcile.KEPT:
             gone = ExpiredError("Its answer was lost, and the service has deleted it by now.", paid="unknown")
             return await self._move(record, "expired", error=gone)
         trouble: QwenError | None = None
         finding: reconcile.Finding | None = None
-        looks = [sent_at + after * engine.time_scale for after in reconcile.SETTLE]
+        looks = [after * engine.time_scale for after in reconcile.SETTLE]
         # Looks whose time has passed are one: the history has settled since.
-        due = [0.0] * any(at <= engine.clock.wall() for at in looks) + [
-            at for at in looks if at > engine.clock.wall()
-        ]
+        due = [passed] * any(at <= passed for at in looks) + [at for at in looks if at > passed]
         for at in due:
-            await asyncio.sleep(max(0.0, at - engine.clock.wall()))
+            await asyncio.sleep(max(0.0, at - self._ages(record)[0]))
             try:
-                finding = await self._look(record, sent_at)
+                finding, looked = await self._look(record)
             except QwenError as error:
                 trouble = error
                 if isinstance(error, KeyRefusedError):
                     break
                 continue
-            if finding.verdict == "found" and finding.prediction is not None:
-                return await self._move(
-                    record, "submitted", prediction_id=finding.prediction.id, note="found in the history"
-                )
+            if finding.verdict == "found":
+                return looked
         if trouble is None and finding is not None and finding.verdict == "absent":
             return await self._proven_absent(record)
         return await self._leave_unknown(record, finding, trouble)
 
-    async def _look(self, record: Record, sent_at: float) -> reconcile.Finding:
+    async def _look(self, record: Record) -> tuple[reconcile.Finding, Record]:
+        """Look into the history once; what is found is written down in the very transaction that judges it."""
         engine = self.engine
         assert self.request is not None
-        while True:
+        for _ in range(_MOST_DATES):
             skew = engine.client.clock_skew
+            least, most = self._ages(record)
+            now = engine.clock.wall() + skew
             history = await engine.client.history(
                 model=self.request.model,
-                since=sent_at + skew - reconcile.BEFORE,
-                until=sent_at + skew + reconcile.AFTER,
+                since=now - most - reconcile.BEFORE,
+                until=now - least + reconcile.AFTER,
             )
             # The answer's own date may show that the wrong minutes were asked for.
             if abs(engine.client.clock_skew - skew) < reconcile.BEFORE / 2:
                 break
+        else:
+            raise UnavailableError("The service's dates contradict each other.")
+        sent_at = record.sent_at or record.created_at
+        near = reconcile.BEFORE + reconcile.AFTER + most - least
 
-        def known(db: Store) -> tuple[set[str], list[Record]]:
+        def judge(db: Store) -> tuple[reconcile.Finding, Record]:
+            db.check_claim(record.id, "unknown")
             others = [
                 other
-                for other in db.unfinished(engine.provider)
-                if other.state in ("unknown", "sending")
-                and other.id != record.id
-                and other.model == record.model
-                and abs((other.sent_at or other.created_at) - sent_at) < reconcile.AFTER
+                for other in db.lost(engine.provider, record.model)
+                if other.id != record.id and abs((other.sent_at or other.created_at) - sent_at) < near
             ]
-            return db.prediction_ids(engine.provider, sent_at - reconcile.KEPT), others
+            ids = db.prediction_ids(engine.provider, sent_at - reconcile.KEPT)
+            finding = reconcile.find(record, history, ids, others)
+            if finding.prediction is not None:
+                db.accept(record.id, finding.prediction.id, note="found in the history")
+            return finding, db.get(record.id)
 
-        ids, others = await engine.ledger.run(known)
-        return reconcile.find(record, history, ids, others)
+        return await engine.ledger.run(judge)
 
     async def _proven_absent(self, record: Record) -> Record:
         """Send it once more, and only once: the history answered every time and it is not there."""
@@ -272,10 +311,10 @@ class Purchase:
         )
 
         def work(db: Store) -> Record:
+            db.check_claim(record.id, "unknown")
             for stray in strays:
                 db.adopt(self.engine.provider, stray.id, record)
             db.move(record.id, "unknown", error=error)
-            db.release(record.id)
             return db.get(record.id)
 
         return await self.engine.ledger.run(work)
@@ -287,7 +326,7 @@ class Purchase:
         assert record.prediction_id is not None
         engine = self.engine
         known = await engine.durations(record.model)
-        age = max(0.0, engine.clock.wall() - (record.sent_at or record.created_at))
+        age, _ = self._ages(record)
         began = engine.clock.monotonic() - (age if age < _FRESH else 0.0)
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
         delays = PollDelays(known, lambda: engine.polling, age=age, rhythm=engine.rhythm)
@@ -301,7 +340,7 @@ class Purchase:
                     prediction = await engine.client.result(record.prediction_id)
                     trouble = None
                 except KeyRefusedError as error:
-                    await self._leave_open(record, error)
+                    self._leave_open(record, error)
                     return None
                 except QwenError as error:
                     # A poll's error never fails a prediction.
@@ -321,12 +360,11 @@ class Purchase:
         finally:
             engine.polling -= 1
         why = f" ({trouble.message})" if trouble is not None else ""
-        await self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
+        self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
         return None
 
-    async def _leave_open(self, record: Record, error: QwenError) -> None:
-        """Give the claim up and tell why; whoever asks next goes on from here."""
-        await self.engine.ledger.run(partial(Store.release, row_id=record.id))
+    def _leave_open(self, record: Record, error: QwenError) -> None:
+        """Tell why it stays open; whoever asks next goes on from here."""
         error.paid = "yes"
         error.prediction_id = record.prediction_id
         self.run.tell(record.key, record.state, record, error)
@@ -336,26 +374,32 @@ class Purchase:
             return await self._move(record, "failed", error=prediction.failure())
         if not prediction.completed:
             return None
-        seconds = max(0.0, self.engine.clock.wall() - (record.sent_at or record.created_at))
+        # How long one took that was taken up later can't be seen from here, and would spoil the polls' rhythm.
+        took = None if self._sent is None else self.engine.clock.monotonic() - self._sent
 
         def work(db: Store) -> Record:
             outputs = json.dumps(prediction.outputs)
             flagged = int(prediction.flagged)
-            db.move(record.id, "completed", outputs=outputs, flagged=flagged, seconds=seconds)
-            db.write_duration(self.engine.provider, record.model, seconds)
+            db.check_claim(record.id, "submitted")
+            db.move(
+                record.id, "completed", outputs=outputs, flagged=flagged, seconds=took or prediction.seconds
+            )
+            if took is not None:
+                db.write_duration(self.engine.provider, record.model, took)
             return db.get(record.id)
 
         return await self.engine.ledger.run(work)
 
     # --- download -----------------------------------------------------------------------------------------
 
-    async def _fetch(self, record: Record) -> Record:
-        """Download, check, store; the row says `stored` last."""
+    async def _fetch(self, record: Record) -> Record | None:
+        """Download, check, store; the row says `stored` last. None where it stays open, and why has been told."""
         store = self.engine.store
         part = store.part(f"{record.id}-{record.key[:16]}")
         try:
             async with self.engine.downloading:
                 sha256, checked = await self._download(record, part)
+            await asyncio.to_thread(store.keep, part, sha256, checked.suffix)
         except ExpiredError as error:
             error.prediction_id = record.prediction_id
             return await self._move(record, "expired", error=error)
@@ -366,9 +410,11 @@ class Purchase:
             return await self._move(record, "invalid_output", error=error)
         except QwenError as error:
             # Paid for and at the server: it stays open, and the next run fetches it.
-            await self._leave_open(record, error)
-            raise
-        await asyncio.to_thread(store.keep, part, sha256, checked.suffix)
+            self._leave_open(record, error)
+            return None
+        except OSError as error:
+            self._leave_open(record, UnavailableError(f"The picture could not be stored ({error.strerror})."))
+            return None
         return await self._move(
             record,
             "stored",
@@ -382,26 +428,46 @@ class Purchase:
         outputs = record.outputs
         for last in (False, True):
             try:
-                async for attempt in stamina.retry_context(
-                    on=_worth_another_try,
-                    attempts=_DOWNLOAD_TRIES,
-                    timeout=600,
-                    wait_initial=0.2 * self.engine.time_scale,
-                    wait_max=10 * self.engine.time_scale,
-                ):
+                async for attempt in self._tries():
                     with attempt:
                         done = await self.engine.client.download(outputs[0], part)
-                return done.sha256, await asyncio.to_thread(pictures.check, part)
+                        checked = await asyncio.to_thread(_check, part, done.sha256)
             except ExpiredError:
                 if last or record.prediction_id is None:
                     raise
+            else:
+                return done.sha256, checked
             # The address may have been a short-lived one: the result names a new one while it is kept.
-            again = await self.engine.client.result(record.prediction_id)
-            if again is None or not again.outputs:
-                raise ExpiredError("The service no longer has the picture.")
-            outputs = again.outputs
+            async for attempt in self._tries():
+                with attempt:
+                    outputs = await self._fresh_outputs(record.prediction_id)
         raise AssertionError("unreachable")
+
+    async def _fresh_outputs(self, prediction_id: str) -> tuple[str, ...]:
+        again = await self.engine.client.result(prediction_id)
+        if again is None or again.failed:
+            raise ExpiredError("The service no longer has the picture.")
+        if not again.outputs:
+            raise UnavailableError("The service does not say where the picture is.", paid="yes")
+        return again.outputs
+
+    def _tries(self) -> AsyncIterator[stamina.Attempt]:
+        scale = self.engine.time_scale
+        return stamina.retry_context(
+            on=_worth_another_try,
+            attempts=_DOWNLOAD_TRIES,
+            timeout=600,
+            wait_initial=0.2 * scale,
+            wait_max=10 * scale,
+        ).__aiter__()
+
+
+def _check(part: Path, sha256: str) -> pictures.Checked:
+    """Look at the file itself once more: another kernel that has taken the row for abandoned may write to it, too."""
+    if pictures.sha256_of(part) != sha256:
+        raise UnavailableError("The picture's file was changed while it was fetched.", paid="yes")
+    return pictures.check(part)
 
 
 def _worth_another_try(error: Exception) -> bool:
-    return isinstance(error, UnavailableError)
+    return isinstance(error, UnavailableError) and error.may_retry

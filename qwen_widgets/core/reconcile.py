@@ -6,11 +6,13 @@ to tell them apart. What can't be told stays unknown: nothing is bought a second
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwen_widgets.core.answers import Prediction
+from qwen_widgets.core.answers import Prediction, integer
 from qwen_widgets.core.records import Record
 
 #: Seconds after the submit at which the history is asked: the history lags behind.
@@ -53,34 +55,45 @@ def find(
     known : collection of str
         Ids that the ledger has already: never taken a second time.
     others : sequence of Record
-        Further rows of the same model whose answers were lost in the same minutes.
+        Further rows of the same model, sent in the same minutes, whose prediction isn't known either.
     """
-    unknown = [prediction for prediction in history if prediction.id not in known]
-    ours = [p for p in unknown if p.input is not None and echoes(p.input, record)]
+    unclaimed = [prediction for prediction in history if prediction.id not in known]
+    ours = [p for p in unclaimed if likeness(p.input, record) == "same"]
     if ours:
         # Equal inputs are equal pictures: the oldest is taken, and a further one is somebody's own purchase.
         return Finding("found", ours[-1])
     # One whose input is known and different is never taken.
-    silent = tuple(p for p in unknown if p.input is None)
-    if not silent:
+    perhaps = tuple(p for p in unclaimed if likeness(p.input, record) == "perhaps")
+    if not perhaps:
         return Finding("absent")
-    if len(silent) == 1 and not others:
-        return Finding("found", silent[0])
-    return Finding("ambiguous", strays=silent)
+    rivals = any(likeness(p.input, other) != "other" for p in perhaps for other in others)
+    if len(perhaps) == 1 and not rivals:
+        return Finding("found", perhaps[0])
+    return Finding("ambiguous", strays=perhaps)
 
 
-def echoes(echoed: Mapping[str, Any], record: Record) -> bool:
-    """Whether an echoed input is what the row asked for; a field that is missing speaks neither way."""
-    if echoed.get("prompt") != record.prompt:
-        return False
-    seed = echoed.get("seed")
-    size = echoed.get("size")
-    return _same(seed, record.seed) and (size is None or _size(size) == record.size.wire)
+def likeness(echoed: Mapping[str, Any] | None, record: Record) -> Literal["same", "perhaps", "other"]:
+    """Judge an echoed input by what the row asked for.
+
+    A field that is missing or can't be read speaks neither way, and is no proof: it makes a "perhaps".
+    """
+    given = echoed or {}
+    prompt, seed, size = given.get("prompt"), integer(given.get("seed")), _size(given.get("size"))
+    alike = (
+        None if not isinstance(prompt, str) else _words(prompt) == _words(record.prompt),
+        None if seed is None else seed == record.seed,
+        None if size is None else size == tuple(record.size),
+    )
+    if False in alike:
+        return "other"
+    return "perhaps" if None in alike else "same"
 
 
-def _same(value: Any, seed: int) -> bool:
-    return value is None or str(value) == str(seed)
+def _words(prompt: str) -> str:
+    """Return a prompt as it is compared: a service may trim it, and loses no word by that."""
+    return " ".join(unicodedata.normalize("NFC", prompt).split())
 
 
-def _size(value: Any) -> str:
-    return str(value).replace("x", "*").replace("×", "*").replace(" ", "")
+def _size(value: Any) -> tuple[int, ...] | None:
+    numbers = re.findall(r"\d{1,6}", value) if isinstance(value, str) else []
+    return tuple(int(number) for number in numbers) if len(numbers) == 2 else None

@@ -17,7 +17,7 @@ State = Literal[
     "planned", "sending", "submitted", "completed", "stored",
     "unknown", "rejected", "failed", "expired", "invalid_output",
 ]  # fmt: skip
-OPEN = ("planned", "sending", "submitted", "completed", "unknown")
+OPEN: tuple[State, ...] = ("planned", "sending", "submitted", "completed", "unknown")
 MICRO = Decimal(1_000_000)
 #: How the content key of an unassigned row begins.
 UNASSIGNED = "unassigned "
@@ -78,17 +78,11 @@ class Record:
     @property
     def spent(self) -> Decimal:
         """US dollars that this purchase has cost, an unknown outcome counted as spent."""
-        if self.state in (
-            "sending",
-            "submitted",
-            "completed",
-            "stored",
-            "unknown",
-            "expired",
-            "invalid_output",
-        ):
-            return self.price
-        return Decimal(0)
+        if self.state in ("planned", "rejected"):
+            return Decimal(0)
+        if self.state == "failed" and (self.error is None or self.error.paid == "no"):
+            return Decimal(0)
+        return self.price
 
 
 def read_record(row: Mapping[str, Any]) -> Record:

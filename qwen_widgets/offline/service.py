@@ -47,6 +47,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qwen_widgets.core.models import DEFAULT_RATIO, HIGHEST_SEED, MODELS, PRESETS, Model, Size
+from qwen_widgets.offline.catalogue import catalogue_entry
+from qwen_widgets.offline.files import picture_response
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,7 +84,6 @@ _PICTURE_BYTES_KEPT = 64 << 20
 _PAINTERS_AT_ONCE = min(4, os.cpu_count() or 1)
 
 _SIZE = re.compile(r"([0-9]{1,5})\*([0-9]{1,5})", re.ASCII)
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
 _log = logging.getLogger(__name__)
 # anyio's limiters belong to one event loop; a run variable is anyio's own way of having one for each.
@@ -364,7 +365,7 @@ class OfflineService:
         return _done({"unit_price": float(model.price), "currency": "USD"})
 
     async def _get_models(self, request: Request) -> Response:
-        return _done([_catalogue_entry(model, _origin(request)) for model in MODELS])
+        return _done([catalogue_entry(model, _origin(request), API_PATH) for model in MODELS])
 
     async def _get_picture(self, request: Request) -> Response:
         prediction, now = self._find(request.path_params["id"])
@@ -375,7 +376,7 @@ class OfflineService:
         except Exception as error:
             _log.exception("the picture of prediction %s could not be drawn", prediction.id)
             raise _RefusedError(500, "the picture could not be drawn") from error
-        return _picture_response(request, data)
+        return picture_response(request, data)
 
     async def _draw(self, prediction: Prediction) -> bytes:
         key = (prediction.prompt, prediction.size, prediction.seed)
@@ -577,56 +578,6 @@ def _told(prediction: Prediction, status: Status, request: Request) -> dict[str,
     if status == "failed" and prediction.failure:
         data["code"], data["error"] = prediction.failure
     return data
-
-
-def _catalogue_entry(model: Model, origin: str) -> dict[str, object]:
-    """Return a model in the shape of https://wavespeed.ai/docs/list-models."""
-    sides = {"minimum": model.min_side, "maximum": model.max_side}
-    schema = {
-        "type": "object",
-        "properties": {
-            "prompt": {"type": "string", "maxLength": model.max_prompt},
-            "size": {"type": "string", "default": PRESETS[DEFAULT_RATIO].wire, **sides},
-            "seed": {"type": "integer", "default": -1, "minimum": -1, "maximum": HIGHEST_SEED},
-        },
-        "required": ["prompt"],
-    }
-    run = {
-        "type": "model_run",
-        "method": "POST",
-        "server": origin,
-        "api_path": f"{API_PATH}/{model.id}",
-        "request_schema": schema,
-    }
-    return {
-        "model_id": model.id,
-        "name": model.id,
-        "description": f"{model.title}, drawn by the embedded service",
-        "type": "text-to-image",
-        "base_price": float(model.price),
-        "api_schema": {"api_schemas": [run]},
-    }
-
-
-def _picture_response(request: Request, data: bytes) -> Response:
-    """Answer with a picture or the part of it that was asked for (RFC 9110, one range)."""
-    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    headers = {"etag": tag, "accept-ranges": "bytes"}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    match = _RANGE.fullmatch(request.headers.get("range", ""))
-    if match is None or not (match[1] or match[2]) or request.headers.get("if-range", tag) != tag:
-        return Response(data, media_type="image/png", headers=headers)
-    total = len(data)
-    if match[1]:
-        first, last = int(match[1]), min(int(match[2] or total), total - 1)
-    else:
-        first, last = max(total - int(match[2]), 0), total - 1
-    if first > last:
-        headers["content-range"] = f"bytes */{total}"
-        return Response(status_code=416, headers=headers)
-    headers["content-range"] = f"bytes {first}-{last}/{total}"
-    return Response(data[first : last + 1], 206, media_type="image/png", headers=headers)
 
 
 def _pace(model: Model, prompt: str, size: Size, seed: int) -> float:

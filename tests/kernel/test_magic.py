@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from contract import KEY, ContractServer
-from kernels import Kernel, Result
+from kernels import VERSIONS, Kernel, Result
 
 LOAD = "%load_ext qwen_widgets"
 FAST = "%config QwenMagics.offline_seconds = 0.2"
@@ -59,9 +60,9 @@ def test_pictures_reach_the_page_while_the_cell_runs(kernel: Kernel) -> None:
 
 
 def test_the_line_comes_before_anything_is_bought(
-    kernel_one: Kernel, contract_server: ContractServer
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
 ) -> None:
-    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one = start_kernel(env=contract_server.env())
     kernel_one.run(LOAD).check()
     result = kernel_one.run(FOXES).check()
     assert "2 prompts × 4 seeds = 8 images · 8 new · $0.24 · about " in result.stdout
@@ -72,10 +73,11 @@ def test_the_line_comes_before_anything_is_bought(
     assert len(contract_server.submits) == 8
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 def test_an_interrupt_gives_the_prompt_back_and_what_is_paid_for_still_arrives(
-    kernel: Kernel, contract_server: ContractServer
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer, version: str
 ) -> None:
-    kernel.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel = start_kernel(version=version, env=contract_server.env())
     kernel.run(LOAD).check()
     kernel.run("%config QwenMagics.at_once = 2").check()
     running = kernel.send("%%qwenimage --seeds 1-12 --size 256x256 -o fox\na red fox")
@@ -89,7 +91,7 @@ def test_an_interrupt_gives_the_prompt_back_and_what_is_paid_for_still_arrives(
     assert result.error.ename == "KeyboardInterrupt"
     assert took < 1.0
     after = kernel.run("fox.wait(30); print([cell.state for cell in fox])").check()
-    states = eval(after.stdout)  # noqa: S307
+    states = eval(after.stdout)
     assert len(contract_server.submits) == sent
     assert states.count("stored") == sent < 12
     assert states.count("stopped") == 12 - sent
@@ -126,9 +128,9 @@ def test_loading_prints_nothing(kernel_one: Kernel) -> None:
 
 
 def test_a_typing_error_is_one_sentence_and_buys_nothing(
-    kernel_one: Kernel, contract_server: ContractServer
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
 ) -> None:
-    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one = start_kernel(env=contract_server.env())
     kernel_one.run(LOAD).check()
     for cell, words in [
         ("%%qwenimage --sedes 1-4\na fox", "unrecognized arguments: --sedes"),
@@ -157,8 +159,10 @@ def test_a_typing_error_is_one_sentence_and_buys_nothing(
     assert contract_server.asked == []
 
 
-def test_over_the_price_limit_nothing_is_bought(kernel_one: Kernel, contract_server: ContractServer) -> None:
-    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+def test_over_the_price_limit_nothing_is_bought(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
+) -> None:
+    kernel_one = start_kernel(env=contract_server.env())
     kernel_one.run(LOAD).check()
     many = "%%qwenimage --seeds 1-40 --size 256x256{}\na fox"
     result = kernel_one.run(many.format(""))
@@ -172,9 +176,9 @@ def test_over_the_price_limit_nothing_is_bought(kernel_one: Kernel, contract_ser
 
 
 def test_the_key_goes_to_the_api_alone_and_the_body_is_exact(
-    kernel_one: Kernel, contract_server: ContractServer
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
 ) -> None:
-    kernel_one.run(f"import os; os.environ.update({contract_server.env()!r})").check()
+    kernel_one = start_kernel(env=contract_server.env())
     kernel_one.run(LOAD).check()
     kernel_one.run("%%qwenimage --seeds random*3 --size 16:9 -o fox\na red fox").check()
     assert len(contract_server.submits) == 3
@@ -239,6 +243,36 @@ def test_options_and_values_are_completed(kernel_one: Kernel) -> None:
     assert {"16:9", "1:1"} <= set(complete("%%qwenimage --size 1"))
     assert "qwen-image-2.0-pro" in complete("%%qwenimage -m qwen")
     assert "doctor" in complete("%qwen do")
+
+
+@pytest.mark.parametrize("mode", ["Plain", "Context", "Verbose", "Docs", "Minimal"])
+def test_no_traceback_shows_the_key(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer, mode: str
+) -> None:
+    pasted = f"{KEY}\n{KEY}"
+    kernel = start_kernel(env=contract_server.env())
+    kernel.run(LOAD).check()
+    kernel.run(f"%xmode {mode}").check()
+    kernel.run("import os, pickle, qwen_widgets as qw\nfrom qwen_widgets.studio import studio").check()
+    faults = [
+        "qw.generate('a fox offline:fail', seeds=1, sizes='256x256')[0, 0].image",
+        "qw.generate('a fox', seeds=1, models='nobody')",
+        "qw.generate('a fox', seeds='1-60')",
+        "studio().engine()[0].client.nothing",
+        "from qwen_widgets.portal import portal\nportal.run(studio().engine()[0].client.result('../x'))",
+        "pickle.dumps(studio().find_key()[0])",
+        "raise RuntimeError(repr(studio().find_key()) + str(vars(studio())) + str(studio().engine()[0].client))",
+        "os.environ['QWEN_WIDGETS_BASE_URL'] = 'ftp://nowhere'\nqw.generate('a fox')",
+        "os.environ['QWEN_WIDGETS_BASE_URL'] = 'https://user:pw@nowhere'\nqw.generate('a fox')",
+        "del os.environ['QWEN_WIDGETS_BASE_URL']\nos.environ['WAVESPEED_API_KEY'] += '\\n' * 2 + 'x'\nqw.generate('a fox')",
+    ]
+    for code in faults:
+        result = kernel.run(code)
+        assert result.error is not None, code
+        shown = result.stdout + result.stderr + str(result.error) + "".join(result.error.traceback)
+        assert KEY not in shown, code
+    login = kernel.run("%qwen login", answers=[pasted])
+    assert KEY not in login.stdout + login.stderr + str(login.error)
 
 
 def test_unloading_takes_the_magics_and_nothing_else(kernel_one: Kernel) -> None:

@@ -1,0 +1,145 @@
+"""Paints a picture from a prompt, a size and a seed: offline, and the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+
+from PIL import Image
+
+from qwen_widgets.offline.painting import beyond, indoors, outdoors, sky, street, styles, woods
+from qwen_widgets.offline.painting.band import add_band
+from qwen_widgets.offline.painting.brush import Points, fill, glow, line, mix, oval, poly, stream
+from qwen_widgets.offline.painting.light import mood_of, shift
+from qwen_widgets.offline.painting.outdoors import Spots
+from qwen_widgets.offline.painting.scene import Scene, Subject, read_scene
+from qwen_widgets.offline.painting.stage import Stage
+from qwen_widgets.offline.painting.subjects import draw_all
+
+#: Below this many pixels a side, a picture is painted larger and made smaller.
+_SMALLEST = 32
+
+__all__ = ["Scene", "Subject", "paint", "read_scene"]
+
+
+def paint(prompt: str, size: tuple[int, int], seed: int) -> Image.Image:
+    """Paint a picture.
+
+    Another seed moves the composition and keeps the scene; another word changes what it names and keeps the
+    rest, because every element takes its numbers from a random stream of its own.
+
+    Parameters
+    ----------
+    prompt : str
+        Any text. What it names is drawn as far as the painter knows it, in English or Chinese; every word that
+        it doesn't know leaves a small mark. Nothing is ever refused.
+    size : tuple of int
+        Width and height in pixels, 256 to 1536 each; smaller ones work as well.
+    seed : int
+        Any whole number.
+
+    Returns
+    -------
+    PIL.Image.Image
+        An RGB picture with a slim band at the bottom that says that it is an offline preview.
+    """
+    scene = read_scene(prompt)
+    width, height = max(_SMALLEST, size[0]), max(_SMALLEST, size[1])
+    stage = Stage(
+        Image.new("RGB", (width, height)),
+        scene,
+        seed,
+        shift(mood_of(scene), stream(seed, "light")),
+        unit=min(height, width * 1.15),
+    )
+    outdoors.compose(stage)
+    spots = _paint_place(stage)
+    draw_all(stage, spots)
+    _paint_air(stage, spots)
+    _paint_strange(stage, spots)
+    picture = styles.apply_styles(stage.picture, scene.styles, seed, stage.unit)
+    add_band(picture, scene.residue)
+    return picture if picture.size == size else picture.resize((max(1, size[0]), max(1, size[1])))
+
+
+def _paint_place(stage: Stage) -> Spots:
+    places = stage.scene.places
+    if "room" in places:
+        return indoors.paint_room(stage)
+    if "moonland" in places:
+        return beyond.paint_moonland(stage)
+    if "space" in places:
+        return beyond.paint_space(stage)
+    if "deep" in places:
+        return beyond.paint_deep(stage)
+    if "street" in places:
+        return street.paint_street(stage)
+    return outdoors.paint_outdoors(stage)
+
+
+def _paint_air(stage: Stage, spots: Spots) -> None:
+    """Paint what is between the picture and its viewer: rain, flakes, leaves in the wind, a frame of trunks."""
+    scene = stage.scene
+    if spots.surface in {"table", "sill", "void", "moon", "seabed"}:
+        return
+    if "forest" in scene.places:
+        woods.paint_frame(stage)
+    if scene.weather & {"rain", "storm"}:
+        sky.paint_rain(stage)
+    if "snowfall" in scene.weather or (scene.season == "winter" and not scene.weather & {"clear", "rain"}):
+        sky.paint_snowfall(stage, heavy="snowfall" in scene.weather)
+    if scene.season in {"autumn", "spring"} and spots.surface != "sand":
+        woods.paint_drift(stage)
+
+
+def _paint_strange(stage: Stage, spots: Spots) -> None:
+    """Leave a small mark for each word that isn't understood: a far bird by day, a spark of light in the dark."""
+    unit = stage.unit
+    top, bottom = spots.sky
+    for word in stage.scene.strange:
+        # The word itself goes into a digest, so that odd characters can't matter.
+        name = hashlib.sha256(word.encode("utf-8", "replace")).hexdigest()
+        a, b, c, d = stream(stage.seed, f"word {name}").random(4).tolist()
+        e = float(stream(0, f"word {name}").random())
+        x, y = stage.width * (0.06 + 0.88 * a), top + (bottom - top) * (0.05 + 0.85 * b)
+        size = unit * (0.009 + 0.009 * c)
+        if spots.surface in {"void", "moon", "seabed"} or stage.mood.dark:
+            tone = mix((255, 232, 180), (170, 214, 255), e)
+            glow(stage.picture, (x, y), size * 2.6, tone, 0.5)
+            fill(stage.picture, [_spark(x, y, size * (0.5 + 0.5 * d))], tone)
+        elif spots.surface in {"table", "sill"}:
+            tone = mix((255, 246, 220), (255, 214, 160), e)
+            fill(stage.picture, [oval(x, y, size * 0.35)], tone, 0.6)
+        else:
+            tilt = (d - 0.5) * 0.5
+            wing = size * (0.9 + 0.5 * e)
+            bird = [
+                line(
+                    (x, y),
+                    (x - wing * 0.5, y - wing * (0.42 + tilt)),
+                    (x - wing, y - wing * 0.1),
+                    wide=size * 0.2,
+                    end=size * 0.06,
+                ),
+                line(
+                    (x, y),
+                    (x + wing * 0.5, y - wing * (0.42 - tilt)),
+                    (x + wing, y - wing * 0.1),
+                    wide=size * 0.2,
+                    end=size * 0.06,
+                ),
+            ]
+            fill(stage.picture, bird, mix(stage.mood.shadow, stage.mood.sky[2], 0.2), 0.85)
+
+
+def _spark(x: float, y: float, size: float) -> Points:
+    s = size * 0.16
+    return poly(
+        (x, y - size),
+        (x + s, y - s),
+        (x + size, y),
+        (x + s, y + s),
+        (x, y + size),
+        (x - s, y + s),
+        (x - size, y),
+        (x - s, y - s),
+    )

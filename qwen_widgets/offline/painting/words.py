@@ -1,0 +1,308 @@
+"""The words that the painter knows, English and Chinese, and what each asks for."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Kind = Literal[
+    "time", "season", "weather", "place", "subject", "colour", "count", "style", "tint", "bond", "stop"
+]
+
+
+class Word(NamedTuple):
+    """What a word asks for: its kind, and which one of the kind."""
+
+    kind: Kind
+    name: str
+    plural: bool = False
+
+
+#: The named colours.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (208, 44, 38),
+    "scarlet": (222, 48, 30),
+    "crimson": (176, 24, 52),
+    "orange": (238, 130, 38),
+    "golden": (232, 178, 52),
+    "yellow": (246, 208, 60),
+    "green": (70, 150, 72),
+    "emerald": (20, 150, 104),
+    "olive": (128, 132, 58),
+    "teal": (24, 140, 146),
+    "turquoise": (56, 190, 186),
+    "cyan": (70, 200, 226),
+    "blue": (42, 98, 196),
+    "navy": (28, 46, 110),
+    "indigo": (70, 60, 160),
+    "purple": (132, 66, 168),
+    "violet": (146, 98, 206),
+    "lavender": (180, 160, 222),
+    "magenta": (206, 48, 146),
+    "pink": (240, 140, 172),
+    "brown": (130, 82, 48),
+    "copper": (190, 110, 66),
+    "beige": (222, 200, 164),
+    "white": (246, 244, 238),
+    "silver": (192, 198, 208),
+    "grey": (136, 140, 148),
+    "black": (40, 40, 48),
+}
+
+_TABLE: dict[Kind, dict[str, str]] = {
+    "colour": {
+        "red": "red 红色 红 紅",
+        "scarlet": "scarlet vermilion 朱红 朱红色",
+        "crimson": "crimson burgundy maroon 深红 深红色",
+        "orange": "orange 橙色 橙 橘色 橘黄色",
+        "golden": "golden gold amber 金色 金黄色",
+        "yellow": "yellow 黄色 黄",
+        "green": "green 绿色 绿",
+        "emerald": "emerald jade 翠绿 翠绿色",
+        "olive": "olive",
+        "teal": "teal",
+        "turquoise": "turquoise aqua 青绿色",
+        "cyan": "cyan 青色",
+        "blue": "blue azure 蓝色 蓝",
+        "navy": "navy 深蓝 深蓝色",
+        "indigo": "indigo",
+        "purple": "purple 紫色 紫",
+        "violet": "violet",
+        "lavender": "lilac mauve",
+        "magenta": "magenta fuchsia",
+        "pink": "pink 粉色 粉红色 粉红 粉",
+        "brown": "brown 棕色 褐色 咖啡色",
+        "copper": "copper bronze rusty",
+        "beige": "beige cream ivory",
+        "white": "white 白色 白",
+        "silver": "silver 银色",
+        "grey": "grey gray 灰色 灰",
+        "black": "black 黑色 黑",
+    },
+    "time": {
+        "dawn": "dawn|sunrise|daybreak|first light|日出|黎明|清晨|拂晓|朝霞",
+        "morning": "morning|早晨|早上|上午",
+        "day": "day|noon|midday|daytime|afternoon|daylight|sunny|sunshine|sunlit|bright|白天|中午|正午|下午|晴天|阳光",
+        "golden": "golden hour|golden light|golden sunlight|late afternoon|黄金时刻|黄金时段",
+        "sunset": "sunset|sundown|evening|日落|夕阳|落日|傍晚|晚霞|黄昏时分",
+        "dusk": "dusk|twilight|gloaming|dark|gloomy|moody|黄昏|暮色",
+        "blue": "blue hour|蓝调时刻|蓝色时刻",
+        "night": "night|midnight|nighttime|moonlight|moonlit|nocturnal|starry night|夜|夜晚|夜里|晚上|夜色|深夜|午夜|夜景|月光",
+    },
+    "season": {
+        "spring": "spring|springtime|blossom|cherry blossom|sakura|blooming|in bloom|春|春天|春季|樱花|桃花",
+        "summer": "summer|summertime|夏|夏天|夏日|夏季",
+        "autumn": "autumn|fall|autumnal|autumn leaf|fall leaf|fallen leaf|秋|秋天|秋日|秋季|秋叶|红叶|落叶|枫叶",
+        "winter": "winter|wintry|snow|snowy|fresh snow|deep snow|frozen|ice|icy|frost|frosty|冬|冬天|冬日|冬季|雪|雪地|积雪|冰",
+    },
+    "weather": {
+        "rain": "rain|rainy|raining|drizzle|shower|wet|downpour|雨|下雨|雨天|雨中|大雨|小雨",
+        "snowfall": "snowing|snowfall|snowflake|falling snow|snowstorm|blizzard|下雪|大雪|飘雪|雪花|暴风雪",
+        "fog": "fog|foggy|mist|misty|haze|hazy|smoke|雾|薄雾|大雾|迷雾|晨雾|云雾",
+        "storm": "storm|stormy|thunderstorm|lightning|thunder|tempest|hurricane|typhoon|暴风雨|雷|闪电|雷雨|风暴|暴雨",
+        "clouds": "cloud|cloudy|overcast|云|多云|白云|乌云|阴天",
+        "clear": "clear|cloudless|clear sky|晴|晴朗",
+        "wind": "wind|windy|breeze|风",
+        "aurora": "aurora|northern light|polar light|aurora borealis|极光|北极光",
+        "rainbow": "rainbow|彩虹",
+        "stars": "stars|starry|starlight|milky way|galaxy|constellation|星空|星|星星|银河|繁星",
+        "moon": "full moon|crescent|crescent moon|月亮|月|满月|明月|圆月",
+        "sun": "sun|太阳",
+        "meteor": "meteor|shooting star|comet|falling star|meteor shower|流星",
+    },
+    "place": {
+        "mountain": "mountain|peak|alp|alpine|summit|ridge|cliff|canyon|fjord|volcano|mount fuji|山|高山|山脉|雪山|山峰|群山|山间|富士山",
+        "lake": "lake|pond|lagoon|reservoir|water|reflection|湖|湖面|湖泊|池塘|水|水面|湖边",
+        "river": "river|stream|brook|creek|waterfall|河|河流|小溪|溪|江|瀑布",
+        "sea": "sea|ocean|wave|bay|harbor|harbour|coast|coastline|shore|seaside|海|大海|海洋|海面|海浪|海边|海岸|港口",
+        "beach": "beach|sand|island|tropical|海滩|沙滩|岛|海岛",
+        "forest": "forest|wood|woods|woodland|jungle|grove|rainforest|pine|taiga|森林|树林|丛林|林中|竹林",
+        "city": "city|skyline|downtown|skyscraper|metropolis|town|urban|tokyo|new york|shanghai|london|paris|城市|都市|天际线|高楼|摩天楼|上海|东京",
+        "street": "street|alley|road|avenue|crosswalk|sidewalk|pavement|街|街道|街头|小巷|马路|路",
+        "desert": "desert|dune|sahara|oasis|沙漠|沙丘|戈壁",
+        "field": "field|meadow|grass|grassland|prairie|hill|countryside|pasture|garden|park|lawn|valley|farm|steppe|savanna|village|田野|草地|草原|草坪|花园|公园|乡村|山谷|村庄|原野|麦田|田",
+        "space": "space|outer space|universe|cosmos|cosmic|planet|orbit|nebula|saturn|太空|宇宙|星球|行星|星云",
+        "moonland": "moon surface|lunar|on the moon|on moon|moonscape|月球|月面|月球表面|月球上",
+        "room": "room|interior|indoor|window|windowsill|window sill|table|desk|kitchen|bedroom|library|cafe|studio|still life|living room|sofa|窗|窗边|窗前|窗户|窗台|房间|室内|桌|桌子|桌上|桌面|厨房|卧室|客厅|静物",
+        "deep": "underwater|deep sea|coral|coral reef|reef|seabed|aquarium|水下|海底|珊瑚",
+        "heights": "above the cloud|in the sky|sky|heavens|天空|云海|云上|空中|天上",
+    },
+    "subject": {
+        "boat": "boat|sailboat|sailing boat|ship|yacht|canoe|rowboat|fishing boat|sail|船|小船|帆船|渔船|轮船|舟",
+        "fox": "fox|vixen|狐狸|狐",
+        "cat": "cat|kitten|kitty|猫|小猫|猫咪",
+        "dog": "dog|puppy|corgi|shiba|husky|hound|labrador|狗|小狗|犬|柴犬|柯基",
+        "wolf": "wolf|coyote|狼",
+        "deer": "deer|stag|elk|reindeer|moose|fawn|antelope|鹿|小鹿|麋鹿",
+        "rabbit": "rabbit|bunny|hare|兔子|兔|小兔子",
+        "bear": "bear|polar bear|teddy bear|grizzly|熊|北极熊",
+        "panda": "panda|熊猫|大熊猫",
+        "penguin": "penguin|企鹅",
+        "bird": "bird|crow|raven|seagull|gull|eagle|hawk|swallow|sparrow|dove|pigeon|crane|parrot|robin|goose|鸟|小鸟|飞鸟|鹰|燕子|海鸥|鹤|大雁",
+        "duck": "duck|duckling|swan|鸭子|鸭|天鹅|小鸭",
+        "owl": "owl|猫头鹰",
+        "horse": "horse|pony|stallion|mare|unicorn|zebra|马|骏马|白马|独角兽",
+        "elephant": "elephant|大象|象",
+        "fish": "fish|goldfish|koi|salmon|鱼|金鱼|锦鲤",
+        "whale": "whale|dolphin|shark|鲸|鲸鱼|海豚|鲨鱼",
+        "butterfly": "butterfly|moth|蝴蝶",
+        "dragon": "dragon|wyvern|龙|飞龙",
+        "dinosaur": "dinosaur|t-rex|trex|tyrannosaurus|sauropod|brontosaurus|恐龙",
+        "person": "person|man|woman|girl|boy|child|kid|people|human|hiker|traveler|traveller|farmer|wanderer|figure|monk|samurai|wizard|knight|lady|人|女孩|男孩|男人|女人|女子|少女|小孩|孩子|老人|旅人|行人",
+        "astronaut": "astronaut|cosmonaut|spaceman|宇航员|太空人|航天员",
+        "robot": "robot|android|droid|mech|机器人",
+        "house": "house|cabin|cottage|hut|barn|home|farmhouse|chalet|房子|小屋|木屋|屋|家|房屋",
+        "temple": "temple|pagoda|shrine|寺庙|塔|寺|宝塔|庙|亭子",
+        "castle": "castle|fortress|palace|tower|城堡|宫殿|堡垒",
+        "lighthouse": "lighthouse|灯塔",
+        "windmill": "windmill|风车",
+        "tent": "tent|campsite|camping|camp|帐篷|露营",
+        "campfire": "campfire|bonfire|fire|篝火|火",
+        "tree": "tree|oak|maple|willow|birch|cedar|树|大树|橡树|松树|树木|枫树|柳树",
+        "palm": "palm|palm tree|coconut tree|棕榈|椰子树|椰树",
+        "cactus": "cactus|cacti|saguaro|仙人掌",
+        "flower": "flower|tulip|rose|poppy|daisy|wildflower|sunflower|lotus|lily|bouquet|orchid|peony|花|花朵|玫瑰|郁金香|鲜花|野花|向日葵|荷花|牡丹|莲花",
+        "mushroom": "mushroom|toadstool|fungus|蘑菇",
+        "car": "car|automobile|taxi|cab|truck|van|bus|jeep|vehicle|汽车|车|轿车|出租车|跑车|公交车",
+        "train": "train|locomotive|tram|railway|subway|火车|列车|电车|高铁",
+        "bicycle": "bicycle|bike|cycle|自行车|单车",
+        "balloon": "hot air balloon|hot-air balloon|balloon|airship|热气球|气球",
+        "kite": "kite|风筝",
+        "airplane": "airplane|plane|aeroplane|aircraft|jet|飞机",
+        "rocket": "rocket|spaceship|spacecraft|space shuttle|火箭|飞船|宇宙飞船",
+        "apple": "apple|苹果",
+        "fruit": "fruit|pear|peach|lemon|oranges|grape|berry|strawberry|cherry|水果|橙子|桃子|梨|柠檬|桔子|草莓",
+        "cup": "cup|coffee|tea|mug|teacup|latte|espresso|teapot|杯子|咖啡|茶|茶杯|杯",
+        "book": "book|novel|notebook|书|书本|书籍",
+        "lamp": "lamp|desk lamp|台灯|灯",
+        "lantern": "lantern|paper lantern|sky lantern|candle|灯笼|孔明灯|蜡烛",
+        "umbrella": "umbrella|parasol|伞|雨伞",
+        "snowman": "snowman|雪人",
+        "bridge": "bridge|桥|石桥|拱桥",
+        "vase": "vase|花瓶",
+    },
+    "count": {
+        "1": "one|single|lone|lonely|solitary|一只|一个|一条|一匹|一艘|一座|一辆|一朵|一棵|一位|一名|一间|一",
+        "2": "two|2|pair|couple|twin|both|两只|两个|两条|两匹|两艘|两座|两辆|两朵|两棵|两位|两|二|一对|双",
+        "3": "three|3|few|several|some|trio|三只|三个|三条|三匹|三艘|三座|三辆|三朵|三棵|三|几只|几个|几",
+        "4": "four|4|四只|四个|四艘|四条|四匹|四座|四辆|四朵|四棵|四",
+        "5": "five|5|six|6|seven|7|eight|8|nine|9|ten|10|many|flock|herd|fleet|school|group|swarm|dozen|五只|五个|五艘|五条|五匹|五座|五辆|五朵|五棵|五|许多|很多|一群|群",
+    },
+    "style": {
+        "watercolour": "watercolor|watercolour|aquarelle|水彩|水彩画",
+        "oil": "oil painting|oil paint|oil on canvas|impressionist|impressionism|van gogh|monet|gouache|油画|印象派",
+        "pixel": "pixel art|pixel|8-bit|8bit|16-bit|pixelated|voxel|像素|像素画|像素风",
+        "sketch": "sketch|pencil|pencil drawing|pencil sketch|line art|drawing|charcoal|etching|ink drawing|素描|铅笔|铅笔画|速写|线稿",
+        "print": "ukiyo-e|ukiyoe|woodblock|woodblock print|woodcut|linocut|hokusai|japanese print|浮世绘|版画|木刻",
+        "neon": "neon|cyberpunk|synthwave|vaporwave|blade runner|霓虹|赛博朋克",
+        "grey": "black and white|black-and-white|monochrome|grayscale|greyscale|noir|b&w|黑白",
+        "ink": "ink wash|ink painting|sumi-e|chinese painting|水墨|水墨画|国画|中国画",
+        "sepia": "sepia|vintage|retro|old photo|antique|复古|怀旧",
+    },
+    "tint": {
+        "sky": "the sky",
+        "leaves": "leaf|leaves|foliage|叶|叶子|树叶",
+        "light": "light|lights|光|灯光|glow",
+    },
+    "bond": {
+        "ride": "riding|ride|rides|on horseback|骑|骑着|骑在",
+    },
+    "stop": {
+        "": "a|an|the|of|on|in|at|with|and|by|to|from|its|it|is|are|over|under|near|beside|next|through|into|"
+        "for|his|her|their|this|that|as|some|very|up|down|的|了|在|着|是|和|与|一|上|里|中|边|下|旁|有|着的|坐|"
+        "只|个|条|匹|艘|座|辆|朵|棵|位|名|间|色|幅|张",
+    },
+}
+
+
+def _spread() -> dict[str, Word]:
+    words: dict[str, Word] = {}
+    # Later kinds give way: "一" is a count before it is a word to pass over.
+    for kind, entries in _TABLE.items():
+        for name, text in entries.items():
+            for surface in text.split("|") if kind != "colour" else text.split():
+                words.setdefault(surface, Word(kind, name))
+    return words
+
+
+#: Every word and phrase that is known, in lower case and in the singular.
+WORDS: dict[str, Word] = _spread()
+
+#: The natural colour of what a word names more closely than the painter draws it.
+SHADES: dict[str, tuple[int, int, int]] = {
+    "sunflower": (248, 190, 40),
+    "向日葵": (248, 190, 40),
+    "poppy": (216, 52, 38),
+    "rose": (200, 36, 60),
+    "玫瑰": (200, 36, 60),
+    "daisy": (250, 248, 240),
+    "lily": (250, 240, 236),
+    "lotus": (240, 160, 190),
+    "荷花": (240, 160, 190),
+    "莲花": (240, 160, 190),
+    "crow": (44, 44, 56),
+    "raven": (44, 44, 56),
+    "dove": (244, 244, 246),
+    "seagull": (240, 242, 246),
+    "gull": (240, 242, 246),
+    "海鸥": (240, 242, 246),
+    "swan": (246, 246, 248),
+    "天鹅": (246, 246, 248),
+    "parrot": (46, 150, 84),
+    "polar bear": (240, 240, 236),
+    "北极熊": (240, 240, 236),
+    "husky": (120, 130, 146),
+    "unicorn": (244, 240, 248),
+    "独角兽": (244, 240, 248),
+    "白马": (244, 240, 236),
+    "zebra": (236, 236, 232),
+    "taxi": (246, 196, 40),
+    "出租车": (246, 196, 40),
+    "bus": (214, 60, 48),
+    "lemon": (248, 216, 60),
+    "柠檬": (248, 216, 60),
+    "pear": (178, 190, 70),
+    "梨": (178, 190, 70),
+    "peach": (246, 160, 120),
+    "桃子": (246, 160, 120),
+    "berry": (96, 60, 140),
+    "grape": (110, 60, 140),
+    "strawberry": (216, 40, 52),
+    "cherry": (180, 24, 48),
+    "dolphin": (110, 140, 170),
+    "shark": (110, 124, 140),
+    "barn": (164, 52, 42),
+    "goldfish": (240, 130, 40),
+    "金鱼": (240, 130, 40),
+}
+
+#: What stands in for each kind of thing where the prompt names no place.
+HOMES: dict[str, str] = {
+    "boat": "lake",
+    "duck": "lake",
+    "whale": "sea",
+    "lighthouse": "sea",
+    "fish": "deep",
+    "rocket": "space",
+    "astronaut": "moonland",
+    "cactus": "desert",
+    "palm": "beach",
+    "apple": "room",
+    "fruit": "room",
+    "cup": "room",
+    "book": "room",
+    "lamp": "room",
+    "vase": "room",
+    "umbrella": "street",
+    "deer": "forest",
+    "owl": "forest",
+    "mushroom": "forest",
+    "bear": "forest",
+    "wolf": "forest",
+    "castle": "mountain",
+    "dragon": "mountain",
+    "temple": "mountain",
+    "tent": "mountain",
+    "balloon": "field",
+    "bridge": "river",
+    "penguin": "sea",
+}
