@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -34,9 +33,6 @@ from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import GenerateOptions, say, studio
-
-with contextlib.suppress(Exception):  # an extra; whatever is wrong with it is no reason not to load
-    import keyring  # noqa: F401
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

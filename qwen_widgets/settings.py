@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
+
+try:
+    # Here and not where it is used: a file keyring.py in the notebook's folder must not be taken for it later.
+    import keyring
+except Exception:  # noqa: BLE001  (an extra; whatever is wrong with it is no reason not to load)
+    keyring = None
 
 from qwen_widgets.core.errors import KeyRefusedError, SettingsError
 from qwen_widgets.core.key import ApiKey
@@ -132,8 +137,6 @@ class Sources:
         self.login(text)
         _from_keyring.cache_clear()
         try:
-            import keyring  # noqa: PLC0415  (an extra)
-
             keyring.set_password(*_KEYRING, text.strip())
         except Exception:  # noqa: BLE001  (each system's keyring has errors of its own)
             kept = False
@@ -150,11 +153,9 @@ class Sources:
 @lru_cache(maxsize=1)  # a keyring can be slow, and can ask its user
 def _from_keyring() -> ApiKey | None:
     """Return the key that the system's keyring holds, where there is one; asking is left to the extra's users."""
-    if importlib.util.find_spec("keyring") is None:
+    if keyring is None:
         return None
     try:
-        import keyring  # noqa: PLC0415  (an extra)
-
         return ApiKey(keyring.get_password(*_KEYRING) or "")
     except Exception:  # noqa: BLE001  (each system's keyring has errors of its own; none may stop a preview)
         return None

@@ -130,3 +130,7 @@ def contract_server() -> Iterator[ContractServer]:
     server = ContractServer()
     yield server
     server.stop()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kill-rounds", type=int, default=20, help="rounds of tests/faults/test_kill.py")

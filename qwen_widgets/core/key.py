@@ -54,10 +54,8 @@ class ApiKey:
     def __hash__(self) -> int:
         return hash((ApiKey, self.__text))
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("an ApiKey can't be pickled or copied")
-
     def __getstate__(self) -> NoReturn:
+        # Every protocol of pickle asks for it, and so does copy.
         raise TypeError("an ApiKey can't be pickled or copied")
 
 

@@ -30,7 +30,7 @@ from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, du
 from qwen_widgets.core.request import ImageRequest
 
 T = TypeVar("T")
-SCHEMA = 1
+SCHEMA = 2
 #: Seconds that a claim holds without being renewed.
 LEASE = 30.0
 _BALLAST = 256 * 1024
@@ -60,7 +60,8 @@ CREATE TABLE purchase (
     lease_until REAL,
     created_at REAL NOT NULL,
     sent_at REAL,
-    ended_at REAL
+    ended_at REAL,
+    server_at REAL
 );
 CREATE UNIQUE INDEX purchase_open ON purchase (provider, key)
     WHERE state IN ('planned', 'sending', 'submitted', 'completed', 'unknown');
@@ -206,7 +207,9 @@ class Store:
                 for statement in _TABLES.split(";\n"):
                     if statement.strip():
                         db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA}")
+            elif version == 1:
+                db.execute("ALTER TABLE purchase ADD COLUMN server_at REAL")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.execute("COMMIT")
         except BaseException:
             db.close()
@@ -377,10 +380,8 @@ class Store:
             self._event(row_id, "planned")
             return self.get(row_id), True
         record = read_record(row)
-        if record.owner not in (None, self.owner) and not self._abandoned(record, now):
-            return record, False
-        # A row of this very process is in another of its runs, which goes on working on it.
-        if record.owner == self.owner and record.lease_until > now:
+        # One of this very process is in another of its runs, which goes on working on it.
+        if not self._abandoned(record, now):
             return record, False
         self._db.execute(
             "UPDATE purchase SET owner = ?, lease_until = ?, run_id = ? WHERE id = ?",
@@ -395,7 +396,7 @@ class Store:
         """Claim one open row; False where somebody else works on it."""
         record = self.get(row_id)
         now = self._clock()
-        if record.owner is not None and record.lease_until > now and not self._abandoned(record, now):
+        if not self._abandoned(record, now):
             return False
         self._db.execute(
             "UPDATE purchase SET owner = ?, lease_until = ? WHERE id = ?", (self.owner, now + LEASE, row_id)
@@ -503,7 +504,7 @@ class Store:
             (row_id, self.owner),
         )
 
-    def send(self, row_id: int, *, midnight: float) -> None:
+    def send(self, row_id: int, *, midnight: float, skew: float = 0.0) -> None:
         """Bring a planned row into `sending`, where the day's budget allows it.
 
         In one transaction, so that two kernels together can't spend more than the budget.
@@ -512,6 +513,8 @@ class Store:
         ----------
         midnight : float
             When the day began, seconds since the epoch.
+        skew : float
+            Server's clock less this machine's, as far as it is known: this machine's may be set before the next look.
 
         Raises
         ------
@@ -529,7 +532,7 @@ class Store:
                     f"the day's budget of ${budget:.2f} is used up: ${spent:.2f} spent, ${record.price:.2f} asked.",
                     next_step="%qwen budget 10 raises it.",
                 )
-        self.move(row_id, "sending")
+        self.move(row_id, "sending", server_at=self._clock() + skew)
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""
@@ -587,10 +590,9 @@ def _boot_id() -> str:
 def _alive(pid: int) -> bool:
     if sys.platform == "win32":
         return True  # no cheap way to ask: the lease decides
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
     return True

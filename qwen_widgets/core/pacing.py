@@ -69,6 +69,11 @@ class Stop:
         return self._flag.is_set()
 
 
+#: Submits on their way at once while no limit of the account is known.
+_UNTRIED = 2
+_MOST_PATIENCE = 32
+
+
 class SubmitGate:
     """Lets submits through one account's limits: eager, until the service says 429.
 
@@ -106,6 +111,8 @@ class SubmitGate:
         self._probing = False
         self._probe: asyncio.Lock | None = None
         self._clean_since = clock()
+        #: Clean spans before the window is raised; doubled each time that a raised one was refused.
+        self._patience = 1
         #: Images that may be started in a window, None while no limit was met.
         self.window: int | None = None
         #: Predictions that may be under way together, None while no limit was met.
@@ -123,6 +130,9 @@ class SubmitGate:
             over = taken - self.window
             leaves = self._accepted[over] + self.span - now if over < len(self._accepted) else 0.0
             wait = max(wait, leaves, 0.05 * self._scale)
+        if self.window is None and self._sending >= _UNTRIED:
+            # Whoever doesn't know the limit runs into it with as many as are on their way.
+            wait = max(wait, 0.02 * self._scale)
         if self.slots is not None and self._open() + self._sending >= self.slots:
             wait = max(wait, 0.25 * self._scale)
         return wait
@@ -157,7 +167,7 @@ class SubmitGate:
         now = self._clock()
         self._probing = False
         self._accepted.append(now)
-        if now - self._clean_since < self.span:
+        if now - self._clean_since < self.span * self._patience:
             return False
         while self._accepted[0] <= now - self.span:
             self._accepted.popleft()
@@ -180,6 +190,8 @@ class SubmitGate:
             self.slots = max(1, self._open())
             wait = retry_after if retry_after is not None else 2.0 * self._scale
         else:
+            if self.window is not None:
+                self._patience = min(_MOST_PATIENCE, 2 * self._patience)
             if self._accepted:
                 self.window = len(self._accepted)
             wait = retry_after if retry_after is not None else self._until_room(now)

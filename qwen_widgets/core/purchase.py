@@ -206,7 +206,12 @@ class Purchase:
             return False
         try:
             await self.engine.ledger.run(
-                partial(Store.send, row_id=record.id, midnight=self.engine.clock.midnight())
+                partial(
+                    Store.send,
+                    row_id=record.id,
+                    midnight=self.engine.clock.midnight(),
+                    skew=self.engine.client.clock_skew,
+                )
             )
         except BudgetError as error:
             self.run.halt(error)
@@ -258,10 +263,11 @@ class Purchase:
             skew = engine.client.clock_skew
             least, most = self._ages(record)
             now = engine.clock.wall() + skew
+            then = record.server_at if record.server_at is not None else now - least
             history = await engine.client.history(
                 model=self.request.model,
-                since=now - most - reconcile.BEFORE,
-                until=now - least + reconcile.AFTER,
+                since=min(then, now - most) - reconcile.BEFORE,
+                until=max(then, now - least) + reconcile.AFTER,
             )
             # The answer's own date may show that the wrong minutes were asked for.
             if abs(engine.client.clock_skew - skew) < reconcile.BEFORE / 2:

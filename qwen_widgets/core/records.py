@@ -59,6 +59,8 @@ class Record:
     lease_until: float
     created_at: float
     sent_at: float | None
+    #: When it was sent by the server's clock, as far as that was known then.
+    server_at: float | None = None
 
     @property
     def unassigned(self) -> bool:
@@ -110,6 +112,7 @@ def read_record(row: Mapping[str, Any]) -> Record:
         lease_until=row["lease_until"] or 0.0,
         created_at=row["created_at"],
         sent_at=row["sent_at"],
+        server_at=row["server_at"],
     )
 
 

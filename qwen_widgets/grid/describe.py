@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from qwen_widgets.core.engine import CellState
 from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.models import HIGHEST_SEED
+from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Row, Sweep
 from qwen_widgets.grid.grid import Cell, Grid
 from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.view import CellView, ColumnView, GridView, RowView, Shown
+from qwen_widgets.grid.recipe import write_cell
+from qwen_widgets.grid.view import Action, CellView, ColumnView, GridView, RowView, Shown
 
 _SHOWN: dict[CellState, Shown] = {
     "planned": "waiting",
@@ -82,7 +85,7 @@ def describe(grid: Grid) -> GridView:
         rows=tuple(
             _row_view(sweep, r, [view for view in shown if view.row == r]) for r in range(len(sweep.rows))
         ),
-        columns=tuple(ColumnView(f"seed {seed}") for seed in sweep.seeds),
+        columns=tuple(ColumnView(f"seed {seed}", str(seed)) for seed in sweep.seeds),
         cells=views,
         magic=grid.magic(),
     )
@@ -129,6 +132,10 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView]) -> RowView:
         parts=mark(row.prompt, sweep.rows[0].prompt),
         note=_row_note(sweep, row),
         tally=tally,
+        size=row.size.ratio or str(row.size),
+        model=row.model.title,
+        width=row.size.width,
+        height=row.size.height,
     )
 
 
@@ -143,7 +150,7 @@ def _row_note(sweep: Sweep, row: Row) -> str:
 
 def _cell_view(cell: Cell) -> CellView:
     state = _SHOWN[cell.state]
-    error = cell.error
+    error, record = cell.error, cell._record  # noqa: SLF001  (Cell has no word for `flagged` of its own)
     size = cell.size or cell.request.size
     waits = cell.state in ("planned", "submitted") and error is not None
     # An open cell with a lasting error (still running, key refused while polling) is no longer worked on.
@@ -168,6 +175,7 @@ def _cell_view(cell: Cell) -> CellView:
         next_step=error.next_step if told and error else "",
         since=cell.since if state == "running" else 0.0,
         warning=warning,
+        flagged=record is not None and record.flagged,
     )
 
 
@@ -175,3 +183,58 @@ def _paid_text(error: QwenError) -> str:
     words = _PAID[error.paid]
     # The next step of some errors says it already.
     return "" if "charged" in error.next_step.lower() else words
+
+
+#: Seeds that "more seeds" asks for.
+_MORE = 4
+
+
+def cell_actions(grid: Grid, row: int, column: int) -> tuple[Action, ...]:
+    """Return the ways to go on from a cell, each as a `%%qwenimage` cell with its price.
+
+    Parameters
+    ----------
+    row, column : int
+        A place that was asked for.
+
+    Raises
+    ------
+    IndexError
+        No picture was asked for there.
+    """
+    cell = grid[row, column]
+    sweep, request = grid.sweep, cell.request
+    mine = Row(request.prompt, request.size, request.model)
+    last = max(sweep.seeds)
+    # At the top of the range there is no room above; then the seeds below the lowest are the new ones.
+    start = last + 1 if last + _MORE <= HIGHEST_SEED else max(0, min(sweep.seeds) - _MORE)
+    more = tuple(range(start, start + _MORE))
+    found = []
+    if len(sweep.rows) > 1:
+        found.append(_action(grid, "this seed for all", sweep.rows, (request.seed,)))
+    found.append(_action(grid, "more seeds for this prompt", (mine,), more))
+    label = "buy it again" if cell.state == "unknown" else "run again"
+    found.append(_action(grid, label, (mine,), (request.seed,), fresh=True))
+    found.append(Action("the cell that makes this grid", grid.magic()))
+    return tuple(found)
+
+
+def _action(
+    grid: Grid, label: str, rows: tuple[Row, ...], seeds: tuple[int, ...], *, fresh: bool = False
+) -> Action:
+    requests = {
+        (r, c): ImageRequest(row.prompt, seed, row.size, row.model)
+        for r, row in enumerate(rows)
+        for c, seed in enumerate(seeds)
+    }
+    here = set() if fresh else {cell.request.key for cell in grid if cell.state == "stored"}
+    new = {request.key: request for request in requests.values() if request.key not in here}
+    text = write_cell(Sweep(rows, seeds, requests), title=grid.title)
+    if fresh:
+        text = text.replace("%%qwenimage ", "%%qwenimage --fresh ", 1)
+    price = money(float(sum(request.model.price for request in new.values())))
+    if grid.provider.offline:
+        price = "no cost"
+    elif not new:
+        price = "already here"
+    return Action(label, text, price)

@@ -143,9 +143,14 @@ def _limit(cell: CellView) -> int:
     return max(_NARROWEST, min(_WIDEST, round(_TALLEST * cell.width / max(cell.height, 1))))
 
 
+def picture_kind(picture: bytes) -> str:
+    """Return the media type of a JPEG, PNG or WebP file, told from its first bytes; empty for anything else."""
+    return next((kind for magic, kind in _KINDS if magic.match(picture)), "")
+
+
 def _tile(cell: CellView, picture: bytes, room: int) -> _Tile:
-    found = (kind for magic, kind in _KINDS if magic.match(picture))
-    kind = next(found, "") if cell.state == "stored" else ""
+    # A sanitiser drops the blur with the style sheet: what moderation flagged stays out of a saved notebook.
+    kind = picture_kind(picture) if cell.state == "stored" and not cell.flagged else ""
     most = _limit(cell)
     width = min(max(room, _NARROWEST), most)
     return _Tile(
@@ -154,7 +159,7 @@ def _tile(cell: CellView, picture: bytes, room: int) -> _Tile:
         width=width,
         height=max(1, round(width * cell.height / max(cell.width, 1))),
         most=most,
-        words=_WORDS[cell.state],
+        words="flagged by moderation" if cell.flagged and cell.state == "stored" else _WORDS[cell.state],
         tooltip=" · ".join(text for text in (cell.alt, cell.cost, cell.warning) if text),
     )
 

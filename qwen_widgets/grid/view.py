@@ -23,6 +23,12 @@ class RowView:
     note: str
     #: ``4 of 4``, or ``3 of 4 · 1 failed``.
     tally: str
+    #: The row's place on the axes beside the prompt: ``16:9`` and ``Qwen Image 2.0``.
+    size: str = ""
+    model: str = ""
+    #: Pixels that its pictures were asked with, for boxes of one shape; 0 where that isn't known.
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,8 @@ class ColumnView:
     """A column header."""
 
     label: str
+    #: The seed by itself, for copying; empty where the column is something else.
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,18 @@ class CellView:
     since: float = 0.0
     #: A mark on a stored picture that isn't quite what was asked (``640×640, asked 1024×1024``).
     warning: str = ""
+    #: Whether the service's moderation marked the picture; it is shown blurred until someone asks for it.
+    flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One way to go on from a cell: a whole `%%qwenimage` cell to copy, with its price beside it."""
+
+    label: str
+    text: str
+    #: ``$0.12``, ``no cost``, ``already here``.
+    price: str = ""
 
 
 @dataclass(frozen=True, slots=True)

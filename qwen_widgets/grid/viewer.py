@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import anywidget
 
-from qwen_widgets.grid.marks import brief
-from qwen_widgets.grid.view import CellView, GridView
+from qwen_widgets.grid.choices import MOST_STARS, VERDICTS, Choices, Vote, is_whole, read_vote
+from qwen_widgets.grid.page import head_of, render_viewer_page
+from qwen_widgets.grid.view import Action, CellView, GridView
 
+_T = TypeVar("_T")
 _STATIC = Path(__file__).parent / "static"
 _NONE: Mapping[tuple[int, int], bytes] = MappingProxyType({})
+_NO_CHOICES = Choices()
 
 
 class Viewer(anywidget.AnyWidget):
     """A grid that fills while a run goes on.
 
     What the front end sees is ``head`` (everything but the cells), ``c0`` … (one cell each, which says its own
-    row and column) and ``p0`` … (its thumbnail, as binary). A place keeps its number when the grid grows, so
-    that only what changed travels.
+    row and column), ``p0`` … (its thumbnail, as binary) and ``choices``. A place keeps its number when the grid
+    grows, so that only what changed travels.
 
     These names are synced state without being traits: the page can read and never write them, `show` may come
     from any thread (traitlets' ``hold_sync`` may not), and a grid that grows needs no new class, and one message
     where ``add_traits`` sends one a name. Custom messages would not do: the page loads the module after the comm
-    opens, and a reloaded page is not told what was said before.
+    opens, and a reloaded page is not told what was said before. They do for what one page asks for: an original,
+    the ways to go on from a cell, the grid as a file.
 
     Parameters
     ----------
@@ -36,24 +41,51 @@ class Viewer(anywidget.AnyWidget):
         What to show first.
     pictures : mapping of (row, column) to bytes
         Thumbnails at hand.
+    choices : Choices
+        What was said of the pictures before.
 
     Attributes
     ----------
     on_stop : callable or None
-        Called when the user presses Stop, on a thread that depends on the kernel's version; hand the work on
-        and return.
+        Called when the user presses Stop.
+    on_original : callable or None
+        ``(row, column) -> bytes or None``: the picture as it was stored.
+    on_actions : callable or None
+        ``(row, column) -> sequence of Action``: the ways to go on from a cell.
+    on_choice : callable or None
+        ``(row, column, what, value)``: the user gave stars (``"stars"``, 0 to 5) or a mark (``"mark"``, keep,
+        reject or empty). `choices` has it already.
+    on_vote : callable or None
+        ``(vote)``: the user decided a blind pair. `choices` has it already.
+    on_page : callable or None
+        ``() -> str``: the grid as one HTML file; without it, one is made of the thumbnails.
+
+    All are called on a thread that depends on the kernel's version, with numbers that lie in the grid: answer
+    quickly, or hand the work on and return. What they raise is the same as no answer.
     """
 
     # Paths and not text: with ANYWIDGET_HMR=1, and only then, anywidget watches them.
     _esm = _STATIC / "viewer.js"
     _css = _STATIC / "viewer.css"
 
-    def __init__(self, view: GridView, pictures: Mapping[tuple[int, int], bytes] = _NONE) -> None:
+    def __init__(
+        self,
+        view: GridView,
+        pictures: Mapping[tuple[int, int], bytes] = _NONE,
+        choices: Choices = _NO_CHOICES,
+    ) -> None:
         self.on_stop: Callable[[], None] | None = None
+        self.on_original: Callable[[int, int], bytes | None] | None = None
+        self.on_actions: Callable[[int, int], Sequence[Action]] | None = None
+        self.on_choice: Callable[[int, int, str, int | str], None] | None = None
+        self.on_vote: Callable[[Vote], None] | None = None
+        self.on_page: Callable[[], str] | None = None
+        self._choices = choices
+        self._view = view
         self._showing = threading.RLock()
         self._places: dict[tuple[int, int], int] = {}
         self._cells: dict[int, CellView] = {}
-        self._shown: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {"choices": choices.to_json()}
         self._take(view, pictures)
         super().__init__()
         self.on_msg(self._receive)
@@ -86,6 +118,7 @@ class Viewer(anywidget.AnyWidget):
 
     def _take(self, view: GridView, pictures: Mapping[tuple[int, int], bytes]) -> list[str]:
         """Take over a view and return the names of what changed."""
+        self._view = view
         changed: dict[str, Any] = {}
         for cell in view.cells:
             at = (cell.row, cell.column)
@@ -96,16 +129,87 @@ class Viewer(anywidget.AnyWidget):
             picture = pictures.get(at) if cell.state == "stored" else b""
             if picture is not None and picture != self._shown.get(f"p{number}", b""):
                 changed[f"p{number}"] = picture
-        head = _head(view, len(self._places))
+        head = head_of(view, len(self._places))
         if head != self._shown.get("head"):
             changed["head"] = head
         self._shown.update(changed)
         return list(changed)
 
+    @property
+    def choices(self) -> Choices:
+        """What was said of the pictures; setting it shows it, from any thread."""
+        return self._choices
+
+    @choices.setter
+    def choices(self, choices: Choices) -> None:
+        with self._showing:
+            if choices != self._choices:
+                self._choices = choices
+                self._shown["choices"] = choices.to_json()
+                self.send_state(["choices"])
+
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         """Take a message of the page; whatever isn't exactly a known one is ignored."""
-        if content == {"type": "stop"} and self.on_stop is not None and self._shown["head"]["running"]:
-            self.on_stop()
+        if not isinstance(content, dict):
+            return
+        kind = content.get("type")
+        if content == {"type": "stop"}:
+            if self.on_stop is not None and self._shown["head"]["running"]:
+                self.on_stop()
+        elif content == {"type": "page"}:
+            self._answer(content, {}, _or_nothing(self._page))
+        elif kind == "vote":
+            vote = read_vote(content, len(self._view.rows), len(self._view.columns))
+            if vote is not None:
+                self.choices = self._choices.with_vote(vote)
+                if self.on_vote is not None:
+                    self.on_vote(vote)
+        elif kind in ("original", "actions") and set(content) == {"type", "row", "column"}:
+            row, column = content["row"], content["column"]
+            if not self._is_place(row, column):
+                return
+            if kind == "original":
+                hook = self.on_original
+                self._answer(content, {}, _or_nothing(lambda: hook(row, column) if hook else None))
+            else:
+                asked = self.on_actions
+                actions = _or_nothing(lambda: [asdict(one) for one in asked(row, column)] if asked else [])
+                self._answer(content, {"actions": actions or []}, None)
+        elif kind in ("stars", "mark") and set(content) == {"type", "row", "column", "value"}:
+            row, column = content["row"], content["column"]
+            if self._is_place(row, column):
+                self._choose(kind, row, column, content["value"])
+
+    def _choose(self, what: str, row: int, column: int, value: object) -> None:
+        known: int | str
+        if what == "stars" and is_whole(value, MOST_STARS):
+            known = value
+            self.choices = self._choices.with_stars(row, column, value)
+        elif what == "mark" and (verdict := next((one for one in VERDICTS if one == value), None)) is not None:
+            known = verdict
+            self.choices = self._choices.with_mark(row, column, verdict)
+        else:
+            return
+        if self.on_choice is not None:
+            self.on_choice(row, column, what, known)
+
+    def _is_place(self, row: object, column: object) -> bool:
+        return type(row) is int and type(column) is int and (row, column) in self._places
+
+    def _page(self) -> bytes:
+        if self.on_page is not None:
+            return self.on_page().encode()
+        with self._showing:
+            places = self._places.items()
+            pictures = {
+                at: self._shown[f"p{number}"] for at, number in places if self._shown.get(f"p{number}")
+            }
+            view, choices = self._view, self._choices
+        return render_viewer_page(view, pictures, choices).encode()
+
+    def _answer(self, asked: dict[str, Any], more: dict[str, Any], data: bytes | None) -> None:
+        """Answer the page with what it asked for; without data it does with what it has."""
+        self.send({**asked, **more}, [data] if data else None)
 
     def __repr__(self) -> str:
         head = self._shown["head"]
@@ -120,10 +224,8 @@ class Viewer(anywidget.AnyWidget):
         return {**data, "text/plain": "", "text/html": "<span></span>"}, metadata
 
 
-def _head(view: GridView, places: int) -> dict[str, Any]:
-    """Return what the page needs beside the cells; long prompts are cut to their marks, as in the snapshot."""
-    head = asdict(replace(view, cells=()))
-    del head["cells"], head["magic"]
-    for row, shown in zip(head["rows"], view.rows, strict=True):
-        row["parts"] = brief(shown.parts or (("same", shown.prompt),))
-    return {**head, "places": places}
+def _or_nothing(make: Callable[[], _T]) -> _T | None:
+    """Return what a hook gives; a message's handler has nobody to raise to, and the page does without."""
+    with contextlib.suppress(Exception):
+        return make()
+    return None

@@ -1,159 +1,17 @@
-"""The viewer, Python and module together: a static page with a stub of the widget's model, and no kernel."""
+"""The viewer, Python and module together: what it shows, its keys, and the widget's own side."""
 
 from __future__ import annotations
 
-import base64
-import io
 import threading
 from dataclasses import replace
 
 import pytest
-from PIL import Image
+from viewer_stage import Stage, make_view, picture, pictures
 
-from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.view import CellView, ColumnView, GridView, RowView
+from qwen_widgets.grid.view import ColumnView, GridView, RowView
 from qwen_widgets.grid.viewer import Viewer
 
-PROMPTS = ("a red boat at sunset", "a blue boat at sunset", "a red boat in autumn")
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script><b>bold</b>"
-
-# The part of anywidget's model that the module may use, with what it did written down.
-STUB = """
-async ([code, css, state, pictures]) => {
-  const log = window.log = { sent: [], keys: [], made: [], revoked: [], timers: new Set() };
-  const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-  const attributes = {}, listeners = new Map();
-  const model = {
-    get: (name) => attributes[name],
-    on: (name, listener) => listeners.set(name, [...(listeners.get(name) ?? []), listener]),
-    off: (name, listener) => listeners.set(name, (listeners.get(name) ?? []).filter((one) => one !== listener)),
-    send: (message) => log.sent.push(message),
-    set() { throw new Error("the viewer writes nothing"); },
-    save_changes() { throw new Error("the viewer writes nothing"); },
-  };
-  window.listening = () => [...listeners.values()].flat().length;
-  window.change = (state, pictures) => {
-    Object.assign(attributes, state);
-    for (const [name, text] of Object.entries(pictures)) attributes[name] = bytes(text);
-    for (const listener of listeners.get("change") ?? []) listener();
-  };
-  const { createObjectURL, revokeObjectURL } = URL;
-  URL.createObjectURL = (blob) => { const url = createObjectURL.call(URL, blob); log.made.push(url); return url; };
-  URL.revokeObjectURL = (url) => { log.revoked.push(url); revokeObjectURL.call(URL, url); };
-  const { setInterval: start, clearInterval: end } = window;
-  window.setInterval = (...all) => { const id = start(...all); log.timers.add(id); return id; };
-  window.clearInterval = (id) => { log.timers.delete(id); end(id); };
-  document.addEventListener("keydown", (event) => log.keys.push(event.key));
-  window.change(state, pictures);
-  const source = createObjectURL.call(URL, new Blob([code], { type: "text/javascript" }));
-  const module = await import(source);
-  document.head.appendChild(document.createElement("style")).textContent = css;
-  window.cleanup = module.default.render({ model, el: document.querySelector("#here") });
-}
-"""
-
-
-def picture(colour: str = "teal") -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (160, 90), colour).save(file, "JPEG")
-    return file.getvalue()
-
-
-def make_view(states: str = "s" * 12, *, columns: int = 4, **changes) -> GridView:
-    """Make a view from one letter a cell: s(tored), w(aiting), r(unning), f(ailed), u(nknown), b(lank)."""
-    names = {"s": "stored", "w": "waiting", "r": "running", "f": "failed", "u": "unknown", "b": "blank"}
-    told = {
-        "title": "Moderated",
-        "reason": "It was flagged.",
-        "paid": "Not charged.",
-        "next_step": "Change it.",
-    }
-    cells = tuple(
-        CellView(
-            *divmod(at, columns),
-            names[letter],
-            1280,
-            720,
-            f"prompt {at // columns}, seed {at % columns + 1}",
-            "$0.03" if letter == "s" else "",
-            **(told if letter in "fu" else {}),
-        )
-        for at, letter in enumerate(states)
-    )
-    rows = len(states) // columns
-    view = GridView(
-        run_id="r",
-        title="boats",
-        facts=("3 prompts × 4 seeds", "Qwen Image 2.0"),
-        provider="offline preview",
-        offline=True,
-        done=states.count("s"),
-        failed=states.count("f"),
-        total=len(states),
-        running="w" in states or "r" in states,
-        rows=tuple(RowView(prompt, mark(prompt, PROMPTS[0]), "16:9", "4 of 4") for prompt in PROMPTS[:rows]),
-        columns=tuple(ColumnView(f"seed {seed + 1}") for seed in range(columns)),
-        cells=cells,
-    )
-    return replace(view, **changes)
-
-
-def pictures(view: GridView, colour: str = "teal") -> dict[tuple[int, int], bytes]:
-    return {(cell.row, cell.column): picture(colour) for cell in view.cells if cell.state == "stored"}
-
-
-def wire(state: dict) -> list[dict]:
-    """Split a state as the comm does: plain values, and buffers (here as base64, for evaluate's sake)."""
-    buffers = {
-        name: base64.b64encode(value).decode() for name, value in state.items() if isinstance(value, bytes)
-    }
-    return [{name: value for name, value in state.items() if name not in buffers}, buffers]
-
-
-class Stage:
-    """A viewer on a page; `show` sends over what the widget would send."""
-
-    def __init__(self, page) -> None:
-        self.page = page
-        self.dialogs = []
-        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
-
-    def open(self, view: GridView, thumbnails=None) -> Stage:
-        self.viewer = Viewer(view, pictures(view) if thumbnails is None else thumbnails)
-        self.viewer.send_state = lambda names: self.page.evaluate(
-            "(all) => window.change(...all)", wire(self.viewer.get_state(names))
-        )
-        state = self.viewer.get_state()
-        code, css = state.pop("_esm"), state.pop("_css")
-        synced = {
-            name: value for name, value in state.items() if not name.startswith("_") and name != "layout"
-        }
-        self.page.set_content(
-            "<!doctype html><body><button id=before>before</button><div id=here></div></body>"
-        )
-        self.page.evaluate(STUB, [code, css, *wire(synced)])
-        self.page.wait_for_selector(".qw-viewer .qw-tile .qw-box")
-        return self
-
-    def show(self, view: GridView, thumbnails=None) -> None:
-        self.viewer.show(view, pictures(view) if thumbnails is None else thumbnails)
-        # What changed is drawn in the next animation frame.
-        self.page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
-
-    def tile(self, row: int, column: int):
-        return self.page.locator(f".qw-row:nth-child({row + 2}) .qw-tile").nth(column)
-
-    def count(self, selector: str) -> int:
-        return self.page.locator(f".qw-viewer {selector}").count()
-
-    @property
-    def focus(self) -> str | None:
-        return self.page.evaluate("document.activeElement.getAttribute('aria-label')")
-
-    def log(self, name: str):
-        return self.page.evaluate(f"[...log.{name}]")
 
 
 @pytest.fixture
@@ -165,7 +23,7 @@ def test_every_tile_appears_with_its_picture_and_its_words(stage):
     stage.open(make_view())
     assert stage.count(".qw-tile img") == 12
     assert stage.count('[role="grid"] > [role="row"]') == 4
-    assert stage.count('[role="columnheader"]') == 5
+    assert stage.count('[role="columnheader"]') == 4
     assert stage.count('[role="rowheader"]') == 3
     assert stage.tile(1, 2).get_attribute("aria-label") == "prompt 1, seed 3"
     stage.page.wait_for_function(
@@ -252,16 +110,18 @@ def test_the_progress_line_and_stop_go_when_the_run_is_done(stage):
     assert line.get_attribute("aria-valuenow") == "6"
     stage.page.get_by_role("button", name="stop").click()
     assert stage.log("sent") == [{"type": "stop"}]
-    assert stage.page.locator(".qw-header button").is_disabled()
+    stop = stage.page.get_by_role("button", name="stop")
+    assert stop.is_disabled()
+    assert stage.page.locator(".qw-header button:visible").count() <= 4
     stage.show(make_view())
     assert not line.is_visible()
-    assert not stage.page.locator(".qw-header button").is_visible()
+    assert not stop.is_visible()
     assert stage.page.inner_text('.qw-viewer [role="status"]') == "finished: 12 of 12"
 
 
 def test_it_is_one_tab_stop_and_arrows_move_over_the_tiles(stage):
     stage.open(make_view())
-    stage.page.focus("#before")
+    stage.page.locator(".qw-header button").last.evaluate("(el) => el.previousElementSibling.focus()")
     stage.page.keyboard.press("Tab")
     assert stage.focus == "prompt 0, seed 1"
     for key, label in [
@@ -272,40 +132,47 @@ def test_it_is_one_tab_stop_and_arrows_move_over_the_tiles(stage):
         ("ArrowLeft", "prompt 1, seed 3"),
         ("Home", "prompt 1, seed 1"),
         ("ArrowUp", "prompt 0, seed 1"),
-        ("ArrowUp", "prompt 0, seed 1"),
+        ("ArrowUp", None),
+        ("ArrowUp", None),
+        ("ArrowDown", "prompt 0, seed 1"),
         ("ArrowDown", "prompt 1, seed 1"),
     ]:
         stage.page.keyboard.press(key)
         assert stage.focus == label, key
-    assert stage.count('[tabindex="0"]') == 1
+    assert stage.count('.qw-grid [tabindex="0"]') == 1
     stage.page.keyboard.press("Shift+Tab")
-    assert stage.page.evaluate("document.activeElement.id") == "before"
+    assert stage.focus.startswith("view")
     stage.page.keyboard.press("Tab")
     assert stage.focus == "prompt 1, seed 1"
 
 
-def test_the_focused_tile_has_a_ring_and_its_caption(stage):
+def test_the_focused_tile_has_a_ring_and_its_strip_and_others_have_neither(stage):
     stage.open(make_view())
-    stage.page.focus("#before")
+    stage.page.get_by_role("button", name="view").focus()
     stage.page.keyboard.press("Tab")
     tile = stage.tile(0, 0)
     assert tile.locator(".qw-box").evaluate("(el) => getComputedStyle(el).outlineStyle") == "solid"
-    stage.page.wait_for_function("getComputedStyle(document.querySelector('.qw-caption')).opacity === '1'")
-    assert tile.locator(".qw-caption").inner_text() == "seed 1 · $0.03"
-    assert stage.tile(2, 3).locator(".qw-caption").evaluate("(el) => getComputedStyle(el).opacity") == "0"
+    stage.page.wait_for_function("getComputedStyle(document.querySelector('.qw-strip')).opacity === '1'")
+    assert tile.locator(".qw-strip").count() == stage.count(".qw-strip") == 1
+    assert tile.get_attribute("title") == "seed 1 · $0.03"
+    stage.tile(2, 3).hover()
+    assert stage.tile(2, 3).locator(".qw-strip").count() == 1
+    # The focus has not moved; pressing a button of the strip doesn't move it off the grid either.
+    stage.tile(2, 3).get_by_role("button", name="keep").click()
+    assert stage.focus.startswith("prompt")
 
 
 def test_the_lightbox_opens_flips_and_gives_the_focus_back(stage):
     stage.open(make_view())
     stage.page.focus(".qw-tile >> nth=1")
     stage.page.keyboard.press("Enter")
-    lightbox = stage.page.locator(".qw-lightbox")
+    lightbox = stage.page.locator(".qw-closer")
     assert lightbox.is_visible()
     assert lightbox.locator("img").get_attribute("alt") == "prompt 0, seed 2"
     stage.page.keyboard.press("ArrowDown")
     stage.page.keyboard.press("ArrowRight")
     assert lightbox.locator("img").get_attribute("alt") == "prompt 1, seed 3"
-    assert lightbox.inner_text().split("\n")[0] == "a blue red boat at sunset"
+    assert lightbox.locator(".qw-words").inner_text().split("\n")[0] == "a blue red boat at sunset"
     stage.page.keyboard.press("Escape")
     assert not lightbox.is_visible()
     stage.page.wait_for_function("document.activeElement.getAttribute('aria-label') === 'prompt 1, seed 3'")
@@ -314,7 +181,7 @@ def test_the_lightbox_opens_flips_and_gives_the_focus_back(stage):
 def test_the_lightbox_works_with_the_mouse_and_keeps_up_with_the_run(stage):
     stage.open(make_view("sr" + "w" * 10))
     stage.tile(0, 0).click()
-    lightbox = stage.page.locator(".qw-lightbox")
+    lightbox = stage.page.locator(".qw-closer")
     previous = lightbox.get_by_role("button", name="previous")
     assert previous.get_attribute("aria-disabled") == "true"
     previous.click(force=True)
@@ -383,7 +250,7 @@ def test_hostile_words_make_no_element_no_dialog_and_no_request(stage):
         stage.tile(0, place).click()
         stage.page.keyboard.press("Escape")
     assert stage.count("script") == 0
-    assert stage.count("b:not(.qw-title, .qw-told > b)") == 0
+    assert stage.count("b:not(.qw-title, .qw-told > b, .qw-dialog-top > b)") == 0
     assert stage.page.evaluate(
         "[...document.querySelectorAll('img')].every((img) => img.src.startsWith('blob:'))"
     )
@@ -400,7 +267,7 @@ def test_hostile_words_make_no_element_no_dialog_and_no_request(stage):
 
 def test_cleanup_leaves_nothing_behind(stage):
     stage.open(make_view("ssss" + "rrrr" + "wwww"))
-    assert stage.page.evaluate("listening()") == 1
+    assert stage.page.evaluate("listening()") == 2
     stage.page.evaluate("change({}, {}); cleanup()")
     assert stage.page.evaluate("listening()") == 0
     assert sorted(stage.log("revoked")) == sorted(stage.log("made"))

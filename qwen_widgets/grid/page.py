@@ -1,0 +1,102 @@
+"""The viewer as a file: one HTML page with script, styles, pictures and data inside, that reaches for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from qwen_widgets.grid.choices import Choices
+from qwen_widgets.grid.marks import brief
+from qwen_widgets.grid.snapshot import picture_kind
+from qwen_widgets.grid.view import Action, CellView, GridView
+
+_NO_CHOICES = Choices()
+_NO_ACTIONS: Mapping[tuple[int, int], Sequence[Action]] = MappingProxyType({})
+
+
+def render_viewer_page(
+    view: GridView,
+    pictures: Mapping[tuple[int, int], bytes],
+    choices: Choices = _NO_CHOICES,
+    actions: Mapping[tuple[int, int], Sequence[Action]] = _NO_ACTIONS,
+) -> str:
+    """Render the grid as a whole HTML file with the viewer in it: all that works without a kernel works there.
+
+    Parameters
+    ----------
+    view : GridView
+        What to show. Cells that were on their way are shown as waiting.
+    pictures : mapping of (row, column) to bytes
+        JPEG, PNG or WebP files, embedded as they are; they are the page's originals. Other bytes are left out.
+    choices : Choices
+        Stars, marks and votes; what a reader adds stays in the reader's page.
+    actions : mapping of (row, column) to sequence of Action, optional
+        The ways to go on from each cell.
+    """
+    cells = [_at_rest(cell) for cell in view.cells]
+    data = {
+        "head": head_of(replace(view, running=False), len(cells)),
+        "cells": [asdict(cell) for cell in cells],
+        "pictures": [_base64(cell, pictures) for cell in cells],
+        "choices": choices.to_json(),
+        "actions": {
+            f"{row},{column}": [asdict(a) for a in found] for (row, column), found in actions.items()
+        },
+    }
+    # In JSON a `<` only stands in texts: written as an escape, none of them can end the element.
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    script, style = _script(), _style()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(loader=PackageLoader("qwen_widgets.grid", "static"), autoescape=True)
+    return environment.get_template("page.html").render(
+        title=view.title or "grid",
+        digest=Markup(digest),  # noqa: S704 - base64
+        style=Markup(style),  # noqa: S704 - the package's own file
+        script=Markup(script),  # noqa: S704 - the package's own file
+        data=Markup(text),  # noqa: S704 - JSON without a `<`
+    )
+
+
+def head_of(view: GridView, places: int) -> dict[str, Any]:
+    """Return what a page needs beside the cells; long prompts are cut to their marks, as in the snapshot."""
+    head = asdict(replace(view, cells=()))
+    del head["cells"], head["magic"]
+    for row, shown in zip(head["rows"], view.rows, strict=True):
+        row["parts"] = brief(shown.parts or (("same", shown.prompt),))
+    return {**head, "places": places}
+
+
+def _at_rest(cell: CellView) -> CellView:
+    return replace(cell, state="waiting", since=0.0) if cell.state == "running" else cell
+
+
+def _base64(cell: CellView, pictures: Mapping[tuple[int, int], bytes]) -> str:
+    picture = pictures.get((cell.row, cell.column), b"") if cell.state == "stored" else b""
+    return base64.b64encode(picture).decode("ascii") if picture_kind(picture) else ""
+
+
+def _read(name: str) -> str:
+    return files("qwen_widgets.grid").joinpath(f"static/{name}").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _script() -> str:
+    """Return the viewer's module with the few lines that mount it on the page's own data, as one module."""
+    start = re.sub(r"^import .*\n", "", _read("page.js"), flags=re.MULTILINE)
+    return f"\n{_read('viewer.js')}\n{start}"
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    return _read("viewer.css") + _read("page.css")

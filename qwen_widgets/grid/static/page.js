@@ -1,0 +1,23 @@
+// The viewer as a page of its own: everything is in the page, and what the reader chooses stays there.
+import { mount } from "./viewer.js";
+
+const data = JSON.parse(document.getElementById("data")?.textContent ?? "{}");
+/** @type {Map<number, Bytes>} */
+const decoded = new Map();
+
+/** @param {number} place */
+function decode(place) {
+  const text = data.pictures[place];
+  if (text && !decoded.has(place)) decoded.set(place, new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
+  return decoded.get(place);
+}
+
+mount({
+  head: () => data.head,
+  cell: (place) => data.cells[place],
+  picture: decode,
+  choices: () => data.choices,
+  watch: () => () => {},
+  send: null,
+  ask: (type, at) => Promise.resolve({ content: type === "actions" && at ? { actions: data.actions[at.join()] ?? [] } : {}, buffers: [] }),
+}, /** @type {HTMLElement} */ (document.getElementById("grid")));

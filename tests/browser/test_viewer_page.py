@@ -1,0 +1,115 @@
+"""The viewer as a file: everything works without a kernel and a network, and nothing in it can run but its own script."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import pytest
+from viewer_stage import make_view, picture, pictures
+
+from qwen_widgets.grid.choices import Choices, Vote
+from qwen_widgets.grid.page import render_viewer_page
+from qwen_widgets.grid.view import Action
+
+ACTIONS = {(0, 0): (Action("again", "%%qwenimage --fresh\na boat </script>", "$0.03"),)}
+
+
+@pytest.fixture
+def open_page(page, tmp_path):
+    def open_page(html: str):
+        path = tmp_path / "grid.html"
+        path.write_text(html, encoding="utf-8")
+        page.goto(path.as_uri())
+        page.wait_for_selector(".qw-viewer .qw-tile .qw-box")
+        return page
+
+    return open_page
+
+
+def test_it_shows_everything_and_asks_for_nothing(open_page):
+    view = make_view("s" * 10 + "rf", running=True)
+    page = open_page(render_viewer_page(view, pictures(view), Choices().with_stars(0, 1, 3), ACTIONS))
+    assert page.locator(".qw-tile img").count() == 10
+    assert page.evaluate(
+        "[...document.querySelectorAll('.qw-tile img')].every((img) => img.naturalWidth === 160)"
+    )
+    assert page.locator(".qw-tile").nth(1).get_attribute("aria-label").endswith("3 stars")
+    # What was on its way when it was written isn't any more.
+    assert page.locator(".qw-tile").nth(10).inner_text() == "waiting"
+    assert page.locator(".qw-bar:visible").count() == 0
+    assert page.get_by_role("button", name="stop").count() == 0
+    assert page.console_errors == []
+    assert [url for url in page.urls if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def test_the_viewers_functions_work_in_it(open_page):
+    view = make_view()
+    votes = Choices().with_vote(Vote(1, 0, 0, 1, 0))
+    page = open_page(render_viewer_page(view, pictures(view), votes, ACTIONS))
+    tile = page.locator(".qw-tile").nth(0)
+    tile.focus()
+    for key in ("k", "5", " "):
+        page.keyboard.press(key)
+    assert tile.get_attribute("aria-label") == "prompt 0, seed 1, kept, 5 stars, picked A"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.keyboard.press("c")
+    assert page.locator(".qw-closer[open] .qw-lens").count() == 2
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowUp")
+    tile.focus()
+    page.keyboard.press(".")
+    assert page.locator(".qw-actions pre").inner_text() == ACTIONS[0, 0][0].text
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    assert page.locator(".qw-vote caption").inner_text() == "who wins, of 1 vote"
+    page.keyboard.press("Escape")
+    page.keyboard.press("v")
+    assert page.locator(".qw-view").get_by_role("button", name="save").count() == 0
+
+
+def test_the_policy_lets_only_the_own_script_run(open_page):
+    html = render_viewer_page(make_view(), {})
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert policy.startswith(
+        "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-"
+    )
+    for word in ("unsafe-eval", "http", "*", "connect-src"):
+        assert word not in policy
+    page = open_page(html)
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.bad = 1'}))"
+    )
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.bad = 1\">')")
+    page.wait_for_function("document.images[document.images.length - 1].complete")
+    assert page.evaluate("window.bad") is None
+
+
+def test_nothing_in_the_file_points_elsewhere():
+    html = re.sub(r'"pictures":\[[^\]]*\]', "", render_viewer_page(make_view(), pictures(make_view())))
+    assert set(re.findall(r"https?://[^\s\"'<]*", html)) == {"http://www.w3.org/2000/svg"}
+    assert "@import" not in html
+    assert "url(" not in html
+    assert not re.search(r"<link|<iframe|\bfetch\(|XMLHttpRequest|WebSocket|eval\(", html)
+
+
+def test_the_data_is_json_that_cannot_end_its_element():
+    hostile = "</script><script>alert(1)</script><!--<script>"
+    view = make_view(title=hostile)
+    html = render_viewer_page(view, {}, actions={(0, 0): (Action(hostile, hostile),)})
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
+    assert "<" not in text
+    assert json.loads(text)["head"]["title"] == hostile
+    assert html.count("<script") == 2 + html.split('<script type="module">')[1].count("<script")
+
+
+def test_only_pictures_are_embedded_and_only_of_stored_cells():
+    view = make_view("sss" + "f")
+    html = render_viewer_page(
+        view, {(0, 0): picture(), (0, 1): b"<svg onload=alert(1)>", (0, 2): b"", (0, 3): picture()}
+    )
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+    assert [bool(text) for text in data["pictures"]] == [True, False, False, False]
+    assert base64.b64decode(data["pictures"][0]) == picture()
