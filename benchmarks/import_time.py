@@ -54,7 +54,7 @@ def time_in_kernel(code: str, env: dict[str, str], folder: Path) -> float:
         "--IPKernelApp.log_level=ERROR",
     ]
     # The kernelspecs of the machine may name another Python.
-    manager._kernel_spec = KernelSpec(argv=argv, display_name="benchmark", language="python")  # noqa: SLF001
+    manager._kernel_spec = KernelSpec(argv=argv, display_name="benchmark", language="python")
     manager.start_kernel(env=env, cwd=str(folder))
     client: BlockingKernelClient = manager.client()
     client.start_channels()

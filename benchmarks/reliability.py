@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def delivered(count: int = 240, share: float = 0.12) -> None:
         server.on_submit(now_and_then, times=None)
         if who == "official":
             with ThreadPoolExecutor(8) as pool:
-                got = sum(pool.map(lambda seed: official_picture(server, seed, 0.01), range(count)))
+                got = sum(pool.map(partial(official_picture, server, poll=0.01), range(count)))
         else:
             updates = ours(server, f"0-{count - 1}", scale=0.003)
             got = sum(update.state == "stored" for update in updates)
@@ -212,7 +213,7 @@ def polling(count: int = 160, scale: float = 0.1) -> None:
         server = Service(scale=scale)
         if who == "official":
             with ThreadPoolExecutor(8) as pool:
-                list(pool.map(lambda seed: official_picture(server, seed, 1.0 * scale), range(count)))
+                list(pool.map(partial(official_picture, server, poll=1.0 * scale), range(count)))
         else:
             ours(server, f"0-{count - 1}", scale=scale, known=48)
         results[who] = (statistics.mean(server.delays()), server.polls_per_picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
+from qwen_widgets.grid.choices import read_choices
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
 from qwen_widgets.grid.grid import Grid
@@ -56,8 +58,11 @@ def grid(run_id: str) -> Grid:
     found = here.ledger().wait(lambda db: db.read_run(run_id))
     if found is None:
         raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
-    provider, title, text = found
-    return here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
+    provider, title, text, choices = found
+    again = here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
+    if choices:
+        again.choices = read_choices(json.loads(choices))
+    return again
 
 
 def read(path: str | Path) -> ImageRequest:

@@ -13,7 +13,7 @@ try:
     # Here and not where it is used: a file keyring.py in the notebook's folder must not be taken for it later.
     import keyring
 except Exception:  # noqa: BLE001  (an extra; whatever is wrong with it is no reason not to load)
-    keyring = None
+    keyring = None  # type: ignore[assignment]
 
 from qwen_widgets.core.errors import KeyRefusedError, SettingsError
 from qwen_widgets.core.key import ApiKey

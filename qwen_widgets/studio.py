@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 from collections.abc import Mapping
@@ -313,6 +314,11 @@ class Studio(Sources):
         if mark is not None and grid._shown_in == mark:
             return
         self._show(grid, None, None)
+
+    def chosen(self, grid: Grid) -> None:
+        """Keep a grid's choices in the ledger."""
+        text = json.dumps(grid.choices.to_json())
+        self.ledger().do(lambda db: db.write_choices(grid.run_id, text))
 
     def extend(self, grid: Grid, sweep: Sweep) -> None:
         """Run a larger sweep into a grid; what is in it already is not asked for again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -312,8 +312,10 @@ class Engine:
         When `stop` is set nothing more is bought, and what is paid for still arrives.
         """
         run = _Run(self, plan, stop)
-        async for update in run.updates():
-            yield update
+        # Closed here and now: a generator that is only dropped hears of it at some later time.
+        async with contextlib.aclosing(run.updates()) as updates:
+            async for update in updates:
+                yield update
 
 
 class _Aside:
@@ -346,7 +348,7 @@ class _Run:
         self._held: set[int] = set()
         self._closed: set[int] = set()
 
-    async def updates(self) -> AsyncIterator[CellUpdate]:
+    async def updates(self) -> AsyncGenerator[CellUpdate, None]:
         self._closed = await self.ledger.run(self._close)
         work = asyncio.create_task(self._work())
         self.engine.running.add(work)

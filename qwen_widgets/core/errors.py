@@ -16,7 +16,9 @@ _LONGEST = 300
 
 def clean(text: object, *, longest: int = _LONGEST) -> str:
     """Make foreign text fit for a message: one line, no control characters, at most `longest` characters."""
-    line = _CONTROL.sub(" ", _ESCAPE.sub("", str(text)))
+    # Half a surrogate pair can't be written anywhere.
+    whole = str(text).encode("utf-8", "replace").decode()
+    line = _CONTROL.sub(" ", _ESCAPE.sub("", whole))
     line = " ".join(line.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
@@ -142,6 +144,8 @@ class UnknownOutcomeError(QwenError):
     title = "Not known"
     paid: Paid = "unknown"
     next_step = "The account's history shows whether it was made; grid.retry() buys it again."
+    #: The first 4 KB of an answer that came and could not be read.
+    answer: str = ""
 
 
 class PredictionFailedError(QwenError):

@@ -79,6 +79,7 @@ CREATE TABLE run (
     title TEXT NOT NULL,
     sweep TEXT NOT NULL,
     max_cost REAL,
+    choices TEXT NOT NULL DEFAULT '',
     created_at REAL NOT NULL
 );
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -456,11 +457,15 @@ class Store:
         return record
 
     def forget_plan(self, row_id: int) -> None:
-        """Take back a plan that was never sent."""
-        gone = self._db.execute(
-            "DELETE FROM purchase WHERE id = ? AND state = 'planned' AND owner = ?", (row_id, self.owner)
-        )
-        if gone.rowcount:
+        """Take back a plan where the run was stopped; one that was sent before (and refused) stays in the history."""
+        mine = (row_id, self.owner)
+        row = self._db.execute(
+            "SELECT sent_at FROM purchase WHERE id = ? AND owner = ? AND state = 'planned'", mine
+        ).fetchone()
+        if row is not None and row["sent_at"] is not None:
+            self.move(row_id, "rejected", error=errors.StoppedError("Stopped before it was bought."))
+        elif row is not None:
+            self._db.execute("DELETE FROM purchase WHERE id = ?", (row_id,))
             self._event(row_id, "stopped")
 
     def reopen(self, row_id: int, state: State, *, note: str) -> bool:
@@ -554,15 +559,21 @@ class Store:
     def write_run(self, run_id: str, provider: str, title: str, sweep: str, max_cost: float | None) -> None:
         """Keep what a run asked for (`sweep` as JSON), so that its grid can be had again."""
         self._db.execute(
-            "INSERT OR REPLACE INTO run (id, provider, title, sweep, max_cost, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run (id, provider, title, sweep, max_cost, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET sweep = excluded.sweep, max_cost = excluded.max_cost",
             (run_id, provider, title, sweep, max_cost, self._clock()),
         )
 
-    def read_run(self, run_id: str) -> tuple[str, str, str] | None:
-        """Return provider, title and sweep of a run."""
-        row = self._db.execute("SELECT provider, title, sweep FROM run WHERE id = ?", (run_id,)).fetchone()
-        return None if row is None else (row["provider"], row["title"], row["sweep"])
+    def write_choices(self, run_id: str, choices: str) -> None:
+        """Keep what a person thinks of a run's pictures, as JSON."""
+        self._db.execute("UPDATE run SET choices = ? WHERE id = ?", (choices, run_id))
+
+    def read_run(self, run_id: str) -> tuple[str, str, str, str] | None:
+        """Return provider, title, sweep and choices of a run."""
+        row = self._db.execute(
+            "SELECT provider, title, sweep, choices FROM run WHERE id = ?", (run_id,)
+        ).fetchone()
+        return None if row is None else (row["provider"], row["title"], row["sweep"], row["choices"])
 
     def write_duration(self, provider: str, model: str, seconds: float) -> None:
         """Keep the seconds from submit to completion."""

@@ -300,7 +300,7 @@ class PollDelays:
         while total < 1 and ahead < longest:
             ahead += width
             total += width * math.sqrt(_hazard(self._at + ahead, *law) / (2 * rhythm.poll_cost))
-        return max(rhythm.shortest, ahead)
+        return max(rhythm.shortest, min(ahead, longest))
 
 
 def _fit(known: Sequence[float]) -> tuple[float, float]:

@@ -178,7 +178,8 @@ class Purchase:
                     )
                     continue
                 except UnknownOutcomeError as error:
-                    return await self._move(record, "unknown", error=error)
+                    note = " ".join(text for text in (error.message, error.answer) if text)
+                    return await self._move(record, "unknown", error=error, note=note)
                 except QwenError as error:
                     if error.stops_run:
                         self.run.halt(error)
@@ -476,4 +477,4 @@ def _check(part: Path, sha256: str) -> pictures.Checked:
 
 
 def _worth_another_try(error: Exception) -> bool:
-    return isinstance(error, UnavailableError) and error.may_retry
+    return isinstance(error, UnavailableError | RateLimitedError) and error.may_retry

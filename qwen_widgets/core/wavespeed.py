@@ -42,6 +42,7 @@ DEFAULT_BASE_URL = "https://api.wavespeed.ai/api/v3"
 LARGEST_ANSWER = 1 << 20
 #: Answers that prove that nothing was created. Every other answer that isn't a 2xx leaves it open.
 _REFUSED = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+_KEPT_OF_ANSWER = 4096
 #: Items asked for with one page of the history, and pages at most.
 _PAGE = 100
 _MOST_PAGES = 100
@@ -142,7 +143,7 @@ class WaveSpeed:
             raise answers.refusal(status, body, heard.headers)
         if not 200 <= status < 300:
             said = answers.error_text(body)
-            raise UnknownOutcomeError(f"The service answered HTTP {status}" + (f": {said}" if said else "."))
+            raise _unknown(f"The service answered HTTP {status}" + (f": {said}" if said else "."), body)
         unreadable = ""
         try:
             envelope = answers.read_envelope(body)
@@ -151,7 +152,7 @@ class WaveSpeed:
         except BadAnswerError as error:
             unreadable = str(error)
         if unreadable:
-            raise UnknownOutcomeError(f"The order was sent, but {broken or unreadable}.")
+            raise _unknown(f"The order was sent, but {broken or unreadable}.", body)
         raise answers.refusal(envelope.as_status, body, heard.headers)
 
     async def result(self, prediction_id: str) -> Prediction | None:
@@ -379,6 +380,13 @@ def check_base_url(text: str, *, in_process: bool = False) -> httpx.URL:
     if url.scheme == "http" and not in_process and not is_loopback(url.host):
         raise SettingsError(f"base URL{shown}: plain http is taken only on loopback; use https.")
     return url.copy_with(path="/api/v3") if url.path in ("", "/") else url
+
+
+def _unknown(message: str, body: bytes) -> UnknownOutcomeError:
+    """Return the error of an answer that can't be read, with its beginning, for whoever has to find out."""
+    error = UnknownOutcomeError(message)
+    error.answer = clean(body[:_KEPT_OF_ANSWER].decode("utf-8", "replace"), longest=_KEPT_OF_ANSWER)
+    return error
 
 
 def _redirected(status: int) -> QwenError:

@@ -103,6 +103,22 @@ class Choices:
         }
 
 
+def read_choices(values: Mapping[str, Any]) -> Choices:
+    """Return the choices that `Choices.to_json` has written."""
+    cells = {
+        (int(row), int(column)): Choice(one["stars"], one["mark"])
+        for place, one in values["cells"].items()
+        for row, column in [place.split(",")]
+    }
+    votes = (
+        Vote(
+            one["id"], one["column"], one["one"], one["other"], None if one["winner"] == -1 else one["winner"]
+        )
+        for one in values["votes"]
+    )
+    return Choices(MappingProxyType(cells), tuple(votes))
+
+
 def win_table(votes: Iterable[Vote]) -> tuple[Standing, ...]:
     """Return every row that was voted on, the best first; equal ones in the order of the grid."""
     counts: dict[int, list[int]] = {}

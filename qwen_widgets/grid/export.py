@@ -49,6 +49,8 @@ def _record(cell: Cell) -> dict[str, Any]:
         "cached": cell.cached,
         "cost": cell.cost,
         "seconds": cell.seconds,
+        "rating": cell.rating,
+        "mark": cell.mark,
         "path": str(cell.path) if cell.path is not None else None,
         "prediction_id": cell.prediction_id,
         "error": cell.error.message if cell.error is not None else None,
@@ -117,12 +119,23 @@ def write_atomic(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-def to_html(grid: Grid, path: Path) -> Path:
+def to_html(grid: Grid, path: Path, *, embed: str = "thumbs") -> Path:
     """Write the grid as one HTML file with its pictures inside."""
-    from qwen_widgets.grid.describe import describe  # noqa: PLC0415  (describe reads grids, this is their part)
-    from qwen_widgets.grid.snapshot import render_page  # noqa: PLC0415
-
-    page = render_page(describe(grid), grid.thumbnails(PAGE_SIDE))
+    if embed not in ("thumbs", "full"):
+        raise InputError(f"embed {embed!r}: it is thumbs or full.")
     path = path.expanduser()
-    write_atomic(path, page.encode())
+    write_atomic(path, page(grid, embed=embed).encode())
     return path
+
+
+def page(grid: Grid, *, embed: str = "thumbs") -> str:
+    """Return the grid as one HTML page, its choices and its ways to go on with it."""
+    from qwen_widgets.grid.describe import cell_actions, describe  # noqa: PLC0415  (they read grids, this is their part)
+    from qwen_widgets.grid.page import render_viewer_page  # noqa: PLC0415
+
+    pictures = grid.thumbnails(PAGE_SIDE)
+    if embed == "full":
+        # A flagged picture leaves only as its blurred derivative.
+        pictures |= {place: data for place, data in grid.originals().items() if place in pictures}
+    actions = {(cell.row, cell.column): cell_actions(grid, cell.row, cell.column) for cell in grid}
+    return render_viewer_page(describe(grid), pictures, grid.choices, actions)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qwen_widgets.core import pictures
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
@@ -20,6 +20,7 @@ from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
 from qwen_widgets.grid import export
+from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
 from qwen_widgets.grid.recipe import write_cell
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Runner(Protocol):
 
     def show(self, grid: Grid) -> None:
         """Show the grid in the front end."""
+
+    def chosen(self, grid: Grid) -> None:
+        """Keep the grid's choices."""
 
 
 class Cell:
@@ -118,6 +122,29 @@ class Cell:
         return self._record.got if self._record is not None else None
 
     @property
+    def flagged(self) -> bool:
+        """Whether the service's moderation marked the picture."""
+        return self._record is not None and self._record.flagged
+
+    @property
+    def rating(self) -> int:
+        """Stars, 1 to 5; 0 where none were given. Can be set."""
+        return self._grid.choices[self.row, self.column].stars
+
+    @rating.setter
+    def rating(self, stars: int) -> None:
+        self._grid.choices = self._grid.choices.with_stars(self.row, self.column, stars)
+
+    @property
+    def mark(self) -> Verdict:
+        """`keep`, `reject`, or empty. Can be set."""
+        return self._grid.choices[self.row, self.column].mark
+
+    @mark.setter
+    def mark(self, verdict: Verdict) -> None:
+        self._grid.choices = self._grid.choices.with_mark(self.row, self.column, verdict)
+
+    @property
     def since(self) -> float:
         """Seconds since the epoch at which the request was sent; 0 before."""
         return (self._record.sent_at or 0.0) if self._record is not None else 0.0
@@ -180,6 +207,7 @@ class Grid:
         self._store = store
         self._runner = runner
         self._updates: dict[str, CellUpdate] = {}
+        self._choices = Choices()
         self._began: float | None = None
         self._took = 0.0
         #: The run that fills the grid, while there is one.
@@ -240,6 +268,35 @@ class Grid:
         return [cell for cell in self if cell.state in (*_FAILED, "unknown")]
 
     @property
+    def kept(self) -> list[Cell]:
+        """The cells that were marked as kept."""
+        return [cell for cell in self if cell.mark == "keep"]
+
+    @property
+    def votes(self) -> tuple[Vote, ...]:
+        """The blind pairs that were decided, each between two rows of one column."""
+        return self._choices.votes
+
+    @property
+    def wins(self) -> tuple[Standing, ...]:
+        """The win table of the votes, the best row first."""
+        return win_table(self._choices.votes)
+
+    @property
+    def choices(self) -> Choices:
+        """Stars, marks and votes, one value; setting it shows it in every view and keeps it in the ledger."""
+        return self._choices
+
+    @choices.setter
+    def choices(self, choices: Choices) -> None:
+        if choices == self._choices:
+            return
+        self._choices = choices
+        self._runner.chosen(self)
+        for view in tuple(self._views):
+            view.choose(choices)
+
+    @property
     def cost(self) -> float:
         """US dollars that this grid spent; pictures that were here already cost nothing."""
         known = [self._updates.get(request.key) for request in self._sweep.unique]
@@ -292,6 +349,14 @@ class Grid:
                         record.sha256, record.suffix, side=side, blurred=record.flagged
                     )
         return found
+
+    def originals(self) -> dict[tuple[int, int], bytes]:
+        """Return the stored pictures that the service has not flagged, by row and column."""
+        return {
+            (cell.row, cell.column): cell.path.read_bytes()
+            for cell in self
+            if cell.path is not None and not cell.flagged
+        }
 
     def wait(self, timeout: float | None = None) -> Grid:
         """Wait for the run in the background to end; an interrupt leaves the wait.
@@ -366,15 +431,20 @@ class Grid:
 
         return draw_sheet(self, scale=scale)
 
-    def to_html(self, path: str | Path) -> Path:
-        """Write the grid as one HTML file that needs no network.
+    def to_html(self, path: str | Path, *, embed: Literal["thumbs", "full"] = "thumbs") -> Path:
+        """Write the grid as one HTML file that needs no network, with the viewer in it.
+
+        Parameters
+        ----------
+        embed : {"thumbs", "full"}
+            Pictures of at most 512 pixels, or the stored originals.
 
         Returns
         -------
         Path
             The file.
         """
-        return export.to_html(self, Path(path))
+        return export.to_html(self, Path(path), embed=embed)
 
     # --- shown ------------------------------------------------------------------------------------------
 

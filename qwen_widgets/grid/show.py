@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from qwen_widgets.grid.describe import describe, plural, seconds_text
+from qwen_widgets.grid.choices import Choices
+from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
+from qwen_widgets.grid.export import page
 from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.viewer import Viewer
 
@@ -62,6 +64,9 @@ class View(Protocol):
     def finish(self) -> None:
         """Bring it to its last state."""
 
+    def choose(self, choices: Choices) -> None:
+        """Show what was said of the pictures."""
+
 
 def open_view(grid: Grid, *, stop: Callable[[], None], kind: FrontEnd | None = None) -> View:
     """Show a grid where the code runs; to be called from the cell whose output it becomes.
@@ -89,10 +94,27 @@ class LiveView:
 
         self._grid = grid
         self._lock = threading.Lock()
-        self._viewer = Viewer(describe(grid), grid.pictures)
+        self._viewer = Viewer(describe(grid), grid.pictures, grid.choices)
         self._viewer.on_stop = stop
+        self._viewer.on_original = self._original
+        self._viewer.on_actions = lambda row, column: cell_actions(grid, row, column)
+        self._viewer.on_choice = self._chosen
+        self._viewer.on_vote = self._chosen
+        self._viewer.on_page = lambda: page(grid)
         display(self._viewer)
         self._snapshot = _Snapshot(grid)
+
+    def _original(self, row: int, column: int) -> bytes | None:
+        path = self._grid[row, column].path
+        return path.read_bytes() if path is not None else None
+
+    def _chosen(self, *_what: object) -> None:
+        # The viewer has checked the message and taken it up; from here on it is the grid's.
+        self._grid.choices = self._viewer.choices
+
+    def choose(self, choices: Choices) -> None:
+        """Send the choices."""
+        self._viewer.choices = choices
 
     def refresh(self) -> None:
         """Send what changed."""
@@ -125,6 +147,9 @@ class StaticView:
             sys.stdout.write(line + "\n")
         _Snapshot(self._grid)
 
+    def choose(self, choices: Choices) -> None:
+        """Do nothing: a page that is saved already says what was known then."""
+
 
 class TextView:
     """A progress line that rewrites itself, then the paths."""
@@ -152,6 +177,9 @@ class TextView:
         for line in path_lines(self._grid) if self._paths else ():
             self._stream.write(line + "\n")
         self._stream.flush()
+
+    def choose(self, choices: Choices) -> None:
+        """Do nothing: a terminal shows no choices."""
 
 
 class _Snapshot:

@@ -79,7 +79,7 @@ async def test_a_silent_price_call_does_not_hold_the_run_up(server, make_rig):
 
 async def test_only_what_is_bought_is_paid_for(server, rig):
     await rig.run(seeds="1-2")
-    assert (await planned(rig)).cost == Decimal("0.03")
+    assert (await planned(rig)).cost == Decimal("0.027")
 
 
 async def spent(rig) -> Decimal:

@@ -13,7 +13,6 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
 from conftest import a_request, check_invariants
 from kernel_child import POINTS
 from server import accepted, contract, fin, lose_answer, reply, truncated

@@ -316,7 +316,7 @@ def test_nobody_else_can_read_it(ledger, qwen_home):
 
 
 @pytest.mark.parametrize("damage", ["no database", "a page is noise", "cut off"])
-def test_a_corrupt_file_is_set_aside_with_its_journal(damage, qwen_home):
+def test_a_corrupt_file_is_set_aside_with_its_journal(damage, qwen_home, monkeypatch):
     ledger = Ledger(qwen_home)
     for seed in range(200):
         claim(ledger, a_request(seed=seed))
@@ -331,7 +331,17 @@ def test_a_corrupt_file_is_set_aside_with_its_journal(damage, qwen_home):
         data = data[: len(data) // 2]
     path.write_bytes(data)
     journal = path.with_name("ledger.sqlite3-journal")
-    journal.write_bytes(b"left behind")
+    connect = Store._connect
+
+    def interrupted(self):
+        """SQLite clears a journal away that is none; one that it can't judge stays."""
+        try:
+            return connect(self)
+        except sqlite3.DatabaseError:
+            journal.write_bytes(b"left behind")
+            raise
+
+    monkeypatch.setattr(Store, "_connect", interrupted)
     ledger = Ledger(qwen_home)
     [aside] = qwen_home.glob("ledger.corrupt-*.sqlite3")
     assert aside.name in ledger.note

@@ -296,3 +296,32 @@ def test_login_keeps_the_key_out_of_sight(kernel_one: Kernel, contract_server: C
     assert KEY not in seen + login.stdout + login.stderr
     kernel_one.run("%%qwenimage -s 1 -r 256x256\na fox").check()
     assert len(contract_server.submits) == 1
+
+
+def test_what_is_clicked_in_the_viewer_is_in_python_at_once(kernel: Kernel) -> None:
+    kernel.run(LOAD).check()
+    kernel.run(FAST).check()
+    (viewer,) = viewers(kernel.run(FOXES).check())
+
+    def click(content: object) -> None:
+        kernel.wait(kernel.comm_msg(viewer, {"method": "custom", "content": content}))
+
+    click({"type": "stars", "row": 0, "column": 1, "value": 4})
+    click({"type": "mark", "row": 1, "column": 2, "value": "keep"})
+    click({"type": "vote", "id": 7, "column": 0, "one": 0, "other": 1, "winner": 1})
+    seen = kernel.run("print(fox[0, 1].rating, fox.kept[0].request.seed, [w.row for w in fox.wins])").check()
+    assert seen.stdout == "4 3 [1, 0]\n"
+    for forged in (
+        {"type": "stars", "row": 0, "column": 1, "value": 9},
+        {"type": "stars", "row": 9, "column": 1, "value": 1},
+        {"type": "mark", "row": 0, "column": 0, "value": "<b>"},
+        {"type": "buy", "row": 0, "column": 0},
+        ["stop"],
+        None,
+    ):
+        click(forged)
+    assert kernel.run("print(fox[0, 1].rating, len(fox.kept))").check().stdout == "4 1\n"
+    before = len(kernel.log)
+    click({"type": "original", "row": 0, "column": 0})
+    answer = kernel.iopub_until(lambda m: m.type == "comm_msg" and m.buffers, since=before)
+    assert bytes(answer.buffers[0][:4]) == b"\x89PNG"

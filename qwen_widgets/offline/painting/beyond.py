@@ -22,6 +22,7 @@ from qwen_widgets.offline.painting.brush import (
     oval,
     rows_image,
     stroke,
+    wash,
 )
 from qwen_widgets.offline.painting.outdoors import Spots
 from qwen_widgets.offline.painting.stage import Stage
@@ -57,7 +58,7 @@ def paint_space(stage: Stage) -> Spots:
         mask = Image.fromarray(bytes_of(np.clip(noise * 2.4 - 0.8, 0, 1) * lane * 0.6)).resize(
             stage.picture.size, Image.Resampling.BICUBIC
         )
-        stage.picture.paste((int(hue[0]), int(hue[1]), int(hue[2])), (0, 0), mask)
+        wash(stage.picture, hue, (0, 0, *mask.size), mask)
     sky.paint_stars(stage, 1.0, height)
     side = -1.0 if d < 0.5 else 1.0
     stage.sun = (width * (0.5 - side * 0.6), height * 0.1)

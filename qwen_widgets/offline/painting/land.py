@@ -19,7 +19,7 @@ from qwen_widgets.offline.painting.brush import (
     mix,
     rows_image,
     rows_mask,
-    solid,
+    wash,
     wave,
 )
 from qwen_widgets.offline.painting.stage import Stage
@@ -186,7 +186,7 @@ def paint_mountains(
     # The haze takes the feet of the mountains, and their shadows with them.
     fade = rows_mask([(0.0, 0.36), (0.4, 0.34), (1.0, 0.04)], (stage.width, lower - upper))
     shade = ImageChops.multiply(Image.fromarray(np.minimum(coverage(faces, box), mass)), fade)
-    stage.picture.paste(solid(mix(mood.shadow, mood.haze, depth)), box, shade)
+    wash(stage.picture, mix(mood.shadow, mood.haze, depth), box, shade)
     return line
 
 
@@ -311,9 +311,9 @@ def paint_ground(
         (np.clip(1.25 - noise * 3, 0, 1), dark, 0.3 if dark == mood.shadow else 0.7),
     ):
         mask = Image.fromarray(bytes_of(field * steep * strength)).resize(
-            (stage.width, high), Image.Resampling.BICUBIC
+            (stage.width, high), Image.Resampling.BILINEAR
         )
-        stage.picture.paste((int(tone[0]), int(tone[1]), int(tone[2])), box, mask)
+        wash(stage.picture, tone, box, mask)
     return line
 
 

@@ -19,6 +19,7 @@ from qwen_widgets.offline.painting.brush import (
     mix,
     oval,
     stroke,
+    wash,
     wave,
 )
 from qwen_widgets.offline.painting.stage import Stage
@@ -137,7 +138,7 @@ def _milky_way(stage: Stage, bottom: float) -> None:
     light = Image.fromarray(bytes_of(band)).resize(
         (stage.width, max(1, int(bottom))), Image.Resampling.BICUBIC
     )
-    stage.picture.paste((188, 186, 226), (0, 0), light)
+    wash(stage.picture, (188, 186, 226), (0, 0, *light.size), light)
 
 
 # Clouds -------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ def _lay_soft(stage: Stage, field: Floats, box: tuple[int, int, int, int], colou
     # What is thin shows no corners, and comes up to size in half the time.
     how = Image.Resampling.BICUBIC if float(field.max()) > 0.6 else Image.Resampling.BILINEAR
     mask = Image.fromarray(bytes_of(field)).resize((box[2] - box[0], box[3] - box[1]), how)
-    stage.picture.paste((int(colour[0]), int(colour[1]), int(colour[2])), box, mask)
+    wash(stage.picture, colour, box, mask)
 
 
 def _heaps(stage: Stage, *, more: bool) -> None:
@@ -390,7 +391,7 @@ def paint_rain(stage: Stage) -> None:
         .point([int(v * 0.46) for v in range(256)])
     )
     tone = mix(stage.mood.sky[3], (236, 242, 250), 0.6)
-    stage.picture.paste((int(tone[0]), int(tone[1]), int(tone[2])), (0, 0), soft)
+    wash(stage.picture, tone, (0, 0, *soft.size), soft)
 
 
 def paint_snowfall(stage: Stage, *, heavy: bool) -> None:

@@ -20,6 +20,7 @@ from qwen_widgets.offline.painting.brush import (
     mix,
     solid,
     stream,
+    wash,
 )
 from qwen_widgets.offline.painting.drawing import Drawing, Figure, Inks, Shape
 from qwen_widgets.offline.painting.figures import FIGURES
@@ -323,9 +324,10 @@ def _rim(stage: Stage, spot: Placed, colours: Image.Image, mask: Image.Image) ->
     moved.paste(mask, (-toward * thick, max(1, thick * 2 // 3)))
     edge = ImageChops.subtract(mask, moved)
     strength = mood.rim * (0.8 if not mood.moon else 0.5)
-    colours.paste(
-        solid(mix(mood.halo, (255, 255, 255), 0.25)),
-        (0, 0),
+    wash(
+        colours,
+        mix(mood.halo, (255, 255, 255), 0.25),
+        (0, 0, *mask.size),
         edge.point([int(v * strength) for v in range(256)]),
     )
     # The side away from the light sinks into shadow a little.
@@ -334,8 +336,11 @@ def _rim(stage: Stage, spot: Placed, colours: Image.Image, mask: Image.Image) ->
     dim = (1.0 - side if toward > 0 else side)[None, :] * 0.22 + (np.linspace(0, 1, high) ** 2)[
         :, None
     ] * 0.12
-    colours.paste(
-        solid(mood.shadow), (0, 0), Image.fromarray(bytes_of(np.round(dim * min(1.0, mood.rim + 0.3), 5)))
+    wash(
+        colours,
+        mood.shadow,
+        (0, 0, *mask.size),
+        Image.fromarray(bytes_of(np.round(dim * min(1.0, mood.rim + 0.3), 5))),
     )
 
 

@@ -19,8 +19,8 @@ from qwen_widgets.offline.painting.brush import (
     mix,
     rows_image,
     rows_mask,
-    solid,
     stroke,
+    wash,
     wave,
 )
 from qwen_widgets.offline.painting.stage import Stage
@@ -108,7 +108,7 @@ def paint_water(
     streaks = np.clip((fine - 0.7) * 5.0, 0, 1) * 0.26
     for part, tone in ((streaks, mood.sky[3]), (flecks, mix(mood.halo, mood.sun, 0.6))):
         mask = Image.fromarray(bytes_of(np.round(part, 5))).resize(size, Image.Resampling.BILINEAR)
-        depths.paste(solid(tone), (0, 0, stage.width, high), mask)
+        wash(depths, tone, (0, 0, stage.width, high), mask)
     picture.paste(depths, (0, upper))
 
 
