@@ -12,20 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import sqlite3
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qwen_widgets.core import errors
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
+from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, dump_error, read_record
 from qwen_widgets.core.request import ImageRequest
 
@@ -147,8 +145,7 @@ class Store:
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.note = ""
-        #: Names this process to other kernels: pid, the machine's boot, and a mark of this ledger.
-        self.owner = f"{os.getpid()}:{_boot_id()}:{uuid.uuid4().hex[:8]}"
+        self.owner = new_owner()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path = folder / "ledger.sqlite3"
@@ -405,11 +402,7 @@ class Store:
         return True
 
     def _abandoned(self, record: Record, now: float) -> bool:
-        if record.owner is None or record.lease_until <= now:
-            return True
-        pid, boot, _ = record.owner.split(":")
-        # Of another machine that shares the folder nothing can be seen; there the lease alone decides.
-        return boot == _boot_id() and not _alive(int(pid))
+        return record.owner is None or record.lease_until <= now or is_dead(record.owner)
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
@@ -587,23 +580,3 @@ class Store:
             "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)",
             (row_id, self._clock(), state, note),
         )
-
-
-@lru_cache(maxsize=1)
-def _boot_id() -> str:
-    """Return what names this boot of this machine; in a container also its space of process ids."""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    return f"{sys.platform}/{platform.node().replace(':', '')}"
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # no cheap way to ask: the lease decides
-    with contextlib.suppress(PermissionError):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-    return True

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 import re
 import unicodedata
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +20,8 @@ from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, plan_swe
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Cell, Grid
 
+#: Names of what is saved beside the pictures.
+MANIFEST, TABLE, PAGE = "manifest.jsonl", "grid.csv", "grid.html"
 #: Pixels of the longer side of a page's thumbnails.
 PAGE_SIDE = 512
 
@@ -72,9 +79,10 @@ def as_table(rows: list[dict[str, Any]]) -> Any:
 
 
 def save(grid: Grid, folder: Path) -> list[Path]:
-    """Copy the stored pictures into a folder as ``01-02-a-red-fox-seed-7.png`` (row, column).
+    """Copy the stored pictures into a folder as ``01-02-a-red-fox-seed-7.png`` (row, column), with what they are.
 
-    The copies carry what they were asked with; the stored originals keep the service's own bytes.
+    The copies carry what they were asked with; the stored originals keep the service's own bytes. Beside them:
+    ``manifest.jsonl`` and ``grid.csv``, a line per cell, and ``grid.html``, the page.
     """
     folder = folder.expanduser()
     try:
@@ -82,16 +90,56 @@ def save(grid: Grid, folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"save {str(folder)!r}: that folder can't be made ({error.strerror}).") from None
     saved = []
-    for cell in grid:
-        source = cell.path
-        if source is None:
-            continue
-        name = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}-seed-{cell.request.seed}"
-        target = folder / f"{name}{source.suffix}"
-        facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
-        write_atomic(target, metadata.embed(source.read_bytes(), cell.request, facts))
-        saved.append(target)
+    for name, data in _contents(grid):
+        write_atomic(folder / name, data)
+        if name not in (MANIFEST, TABLE, PAGE):
+            saved.append(folder / name)
     return saved
+
+
+def to_zip(grid: Grid, path: Path) -> Path:
+    """Write what `save` writes into one ZIP file."""
+    path = path.expanduser()
+    out = io.BytesIO()
+    # Pictures are compressed already.
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
+        for name, data in _contents(grid):
+            file.writestr(name, data)
+    write_atomic(path, out.getvalue())
+    return path
+
+
+def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and bytes of a saved grid: its pictures, the manifest, the table, the page."""
+    lines = []
+    for cell in grid:
+        name = None
+        if cell.path is not None:
+            stem = (
+                f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}-seed-{cell.request.seed}"
+            )
+            name = f"{stem}{cell.path.suffix}"
+            facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
+            yield name, metadata.embed(cell.path.read_bytes(), cell.request, facts)
+        # Where it lies on this machine is nobody else's business.
+        lines.append({"file": name} | {key: value for key, value in _record(cell).items() if key != "path"})
+    yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    yield TABLE, _csv(lines).encode("utf-8-sig")
+    yield PAGE, page(grid).encode()
+
+
+def _csv(lines: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(lines[0]) if lines else ["file"])
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({key: _no_formula(value) for key, value in line.items()})
+    return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """Quote a text that a spreadsheet would run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@") else value
 
 
 def slug(text: str, *, longest: int = 40) -> str:

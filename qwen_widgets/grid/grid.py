@@ -410,14 +410,24 @@ class Grid:
         return export.to_frame(self)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Copy the stored pictures into a folder under readable names.
+        """Copy the stored pictures into a folder under readable names, with a manifest, a table and the page.
 
         Returns
         -------
         list of Path
-            The files, in the order of the cells.
+            The pictures, in the order of the cells.
         """
         return export.save(self, Path(folder))
+
+    def to_zip(self, path: str | Path) -> Path:
+        """Write what `save` writes into one ZIP file.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        return export.to_zip(self, Path(path))
 
     def sheet(self, *, scale: float = 1.0) -> Image:
         """Return a contact sheet with labels, one picture.

@@ -412,7 +412,12 @@ async def test_a_stop_ends_the_cooldown_at_once(server, rig):
     rig.stop.set()
     updates = await asyncio.wait_for(running, 5)
     assert "stopped" in {update.state for update in updates}
-    assert rig.engine.ledger.wait(lambda db: [r.state for r in db.history() if r.state in ("planned", "sending")]) == []
+    assert (
+        rig.engine.ledger.wait(
+            lambda db: [r.state for r in db.history() if r.state in ("planned", "sending")]
+        )
+        == []
+    )
 
 
 async def test_a_stopped_run_is_taken_up_by_the_next(server, rig, make_rig):
@@ -493,7 +498,9 @@ async def test_concurrency_shrinks_the_slots(server, rig):
 
     async def three_at_a_time(x):
         now = time.time()
-        under_way.intersection_update(m.id for m in x.server.predictions.values() if now < m.created + x.server.seconds)
+        under_way.intersection_update(
+            m.id for m in x.server.predictions.values() if now < m.created + x.server.seconds
+        )
         if len(under_way) >= 3:
             await reply(429, "concurrency limit reached", retry_after_ms="20")(x)
         else:
@@ -569,7 +576,13 @@ def another(server, make_client, qwen_home):
         ledgers.append(Ledger(qwen_home, clock=clock.wall))
         client = make_client()
         return Engine(
-            client, ledgers[-1], PictureStore(qwen_home), provider=client.origin, usual=0.03, time_scale=0.01, clock=clock
+            client,
+            ledgers[-1],
+            PictureStore(qwen_home),
+            provider=client.origin,
+            usual=0.03,
+            time_scale=0.01,
+            clock=clock,
         )
 
     yield make

@@ -43,7 +43,10 @@ def get(ledger: Ledger, row_id: int):
 
 def events(home: Path, row_id: int) -> list[str]:
     with closing(sqlite3.connect(home / "ledger.sqlite3")) as db:
-        return [row[0] for row in db.execute("SELECT state FROM event WHERE purchase_id = ? ORDER BY id", (row_id,))]
+        return [
+            row[0]
+            for row in db.execute("SELECT state FROM event WHERE purchase_id = ? ORDER BY id", (row_id,))
+        ]
 
 
 @pytest.fixture
@@ -81,7 +84,9 @@ def test_a_picture_from_intent_to_file(ledger, qwen_home):
     assert get(ledger, record.id).prediction_id == "abc"
     ledger.wait(lambda db: db.move(record.id, "completed", outputs=json.dumps(["https://a/b"]), seconds=2.5))
     assert get(ledger, record.id).outputs == ("https://a/b",)
-    ledger.wait(lambda db: db.move(record.id, "stored", sha256="f" * 64, suffix=".png", got_width=9, got_height=8))
+    ledger.wait(
+        lambda db: db.move(record.id, "stored", sha256="f" * 64, suffix=".png", got_width=9, got_height=8)
+    )
     ended = get(ledger, record.id)
     assert (ended.state, ended.owner, ended.got) == ("stored", None, (9, 8))
     assert events(qwen_home, record.id) == ["planned", "sending", "submitted", "completed", "stored"]
@@ -536,7 +541,15 @@ def buy_together(home: Path, tmp_path: Path, env, firsts: tuple[int, int], count
     script.write_text(_BUYER)
     buyers = [
         subprocess.Popen(
-            [sys.executable, str(script), str(home), str(Path(__file__).parent), str(first), str(count), price],
+            [
+                sys.executable,
+                str(script),
+                str(home),
+                str(Path(__file__).parent),
+                str(first),
+                str(count),
+                price,
+            ],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -287,7 +287,8 @@ def test_every_delay_lies_within_its_bounds(known, age):
 
 
 @pytest.mark.parametrize(
-    ("known", "expected"), [([], 120.0), ([6.5] * 48, 120.0), ([30.0] * 48, 240.0), ([1.0] * 47 + [99.0], 120.0)]
+    ("known", "expected"),
+    [([], 120.0), ([6.5] * 48, 120.0), ([30.0] * 48, 240.0), ([1.0] * 47 + [99.0], 120.0)],
 )
 def test_the_deadline_follows_the_slow_ones(known, expected):
     assert deadline(known) == expected

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from server import FaultServer, accepted, fin, lose_answer, reply, reset, truncated
 
-from qwen_widgets.core import ledger as ledger_module
-from qwen_widgets.core import pacing, reconcile
+from qwen_widgets.core import owner, pacing, reconcile
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger
@@ -191,7 +190,7 @@ def small_world(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(pacing, "backoff", lambda *_args, **_options: 0.0)
     monkeypatch.setattr(pacing, "DEFAULT_RETRY", 1.0)
     monkeypatch.setattr(reconcile, "SETTLE", (1.0, 2.0, 4.0))
-    monkeypatch.setattr(ledger_module, "_alive", lambda pid: pid in ALIVE or pid == os.getpid())
+    monkeypatch.setattr(owner, "alive", lambda pid: pid in ALIVE or pid == os.getpid())
     with stamina.set_testing(True, attempts=8, cap=True), contextlib.suppress(KeyboardInterrupt):
         yield
     ALIVE.clear()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -149,7 +152,23 @@ def test_saved_pictures_have_readable_names(studio: Studio, tmp_path: Path) -> N
         "02-02-一只橙色的猫-seed-2.png",
     ]
     assert qw.read(files[0]) == grid[0, 0].request
-    assert sorted((tmp_path / "out").iterdir()) == sorted(files)
+    beside = {"manifest.jsonl", "grid.csv", "grid.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == beside | {file.name for file in files}
+
+
+def test_a_saved_grid_says_what_it_holds(studio: Studio, tmp_path: Path) -> None:
+    grid = qw.generate("=HYPERLINK(1) fox\n\na fox offline:moderated", seeds=1, sizes="256x256")
+    grid[0, 0].rating = 5
+    archive = zipfile.ZipFile(grid.to_zip(tmp_path / "fox.zip"))
+    lines = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
+    assert [line["state"] for line in lines] == ["stored", "failed"]
+    assert lines[0]["rating"] == 5
+    assert archive.getinfo(lines[0]["file"]).file_size > 1000
+    assert lines[1]["file"] is None
+    rows = list(csv.DictReader(archive.read("grid.csv").decode("utf-8-sig").splitlines()))
+    assert rows[0]["prompt"] == "'=HYPERLINK(1) fox"
+    assert str(tmp_path) not in archive.read("manifest.jsonl").decode()
+    assert "default-src 'none'" in archive.read("grid.html").decode()
 
 
 def test_saving_follows_no_link(studio: Studio, tmp_path: Path) -> None:

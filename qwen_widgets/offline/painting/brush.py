@@ -393,5 +393,5 @@ def glow(
     away = np.sqrt(x * x + (y * y)[:, None]) / radius
     near = np.clip(1.0 - away, 0.0, 1.0)
     strength = near * near * (opacity * 0.55) + near * near * near * near * near * (opacity * 0.45)
-    light = Image.fromarray(bytes_of(np.round(strength, 6))).resize((wide, high), Image.Resampling.BICUBIC)
+    light = Image.fromarray(bytes_of(np.round(strength, 6))).resize((wide, high), Image.Resampling.BILINEAR)
     wash(picture, colour, box, light)

@@ -322,13 +322,13 @@ def _road(
         for tone, parts in [*walls, *bright]:
             turned = [(_mirror(view, part) - (0.0, top)) * shrink for part in parts]
             fill(mirror, turned, tone)
-        smear = mirror.filter(ImageFilter.BoxBlur(1)).resize((width, high), Image.Resampling.BICUBIC)
+        smear = mirror.filter(ImageFilter.BoxBlur(1)).resize((width, high), Image.Resampling.BILINEAR)
         rng = stage.stream("wet road")
         rows, columns = max(8, high // 2), max(8, width // 6)
         y = np.arange(rows) * 2.0 / unit
         noise = lattice(rng, 50.0 * y / (0.2 + y), np.arange(columns) / columns * 5 * stage.wide)
         field = Image.fromarray(bytes_of(np.clip(0.5 + noise * 0.5, 0, 1) * share)).resize(
-            (width, high), Image.Resampling.BICUBIC
+            (width, high), Image.Resampling.BILINEAR
         )
         road.paste(smear, (0, 0), field)
     stage.picture.paste(road, (0, top), Image.fromarray(coverage(near_road, (0, top, width, height))))

@@ -33,13 +33,18 @@ def _field(size: tuple[int, int], seed: int, name: str, periods: float, octaves:
     return np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR))
 
 
+def _aside(field: Mask, reach: float) -> NDArray[np.int32]:
+    steps = field.astype(np.int32)
+    steps -= 128
+    steps *= int(reach * 512)
+    steps >>= 16
+    return steps
+
+
 def _bent(size: tuple[int, int], seed: int, reach: float, periods: float, part: int = 3) -> NDArray[np.intp]:
     """Tell for every pixel which one takes its place, a little aside along a field of noise, as a brush does."""
     wide, high = size
-    by = int(reach * 512)
-    steps = (np.arange(256, dtype=np.int32) - 128) * by >> 16
-    across = steps[_field(size, seed, "brush x", periods, 2, part)]
-    down = steps[_field(size, seed, "brush y", periods, 2, part)]
+    across, down = (_aside(_field(size, seed, f"brush {axis}", periods, 2, part), reach) for axis in "xy")
     across += np.arange(wide, dtype=np.int32)
     down += np.arange(high, dtype=np.int32)[:, None]
     np.clip(across, 0, wide - 1, out=across)
@@ -136,7 +141,7 @@ def _watercolour(picture: Image.Image, seed: int, unit: float) -> Image.Image:
         (0, 0),
         _tones(pools, lambda v: 0.34 * min(255, max(0, (v - 128) * 1.5 + 96))),
     )
-    edges = _tones(_edges(flat.convert("L"), max(1, int(unit * 0.001))), lambda v: min(150, v * 3))
+    edges = _tones(_edges(flat.convert("L"), max(1, int(unit * 0.001))), lambda v: min(170, v * 4))
     pale.paste(ImageChops.multiply(pale, Image.new("RGB", size, (176, 170, 186))), (0, 0), edges)
     # The paper stays white at a torn edge.
     x, y = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in size)
@@ -144,7 +149,7 @@ def _watercolour(picture: Image.Image, seed: int, unit: float) -> Image.Image:
     ragged = _field(size, seed, "border", 12, 4, 2) / 255.0
     inside = bytes_of((border - 0.008 - 0.045 * ragged) * 90.0)
     sheet = Image.new("RGB", size, _PAPER)
-    sheet.paste(pale, (0, 0), Image.fromarray(inside))
+    sheet.paste(pale.filter(ImageFilter.BoxBlur(0.6)), (0, 0), Image.fromarray(inside))
     return sheet.resize(picture.size, Image.Resampling.BICUBIC)
 
 
@@ -152,17 +157,16 @@ def _oil(picture: Image.Image, seed: int, unit: float) -> Image.Image:
     part = 2
     size = _scaled(picture.size, part)
     small = _bend(picture.resize(size, Image.Resampling.BOX), seed, unit * 0.014 / part, 40)
-    dabs = _dabs(small, 4).resize(picture.size, Image.Resampling.BICUBIC)
+    dabs = _dabs(small, 4).filter(ImageFilter.BoxBlur(0.25)).resize(picture.size, Image.Resampling.BICUBIC)
     # Ridges of paint: long in one direction, lit from above.
     size = _scaled(picture.size, 3)
     noise = cloud_noise(stream(seed, "ridges"), size[::-1], (110 * picture.height / picture.width, 34), 2)
     field = bytes_of(0.5 + (noise - np.concatenate((noise[1:], noise[-1:]))) * 1.5)
-    relief = _bend(Image.fromarray(field), seed + 2, unit * 0.05 / 3, 9).resize(
-        picture.size, Image.Resampling.BICUBIC
-    )
-    return ImageChops.overlay(
-        dabs, Image.merge("RGB", [_tones(relief, lambda v, g=g: (v + g) / 2) for g in (132, 130, 126)])
-    )
+    coarse = Image.fromarray(field).resize(_scaled(picture.size, 2), Image.Resampling.BICUBIC)
+    relief = _bend(coarse, seed + 2, unit * 0.05 / 2, 9).resize(picture.size, Image.Resampling.BICUBIC)
+    # Half as strong, on a warm grey.
+    tinted = [relief.point([(v + grey) // 2 for v in range(256)]) for grey in (132, 130, 126)]
+    return ImageChops.overlay(dabs, Image.merge("RGB", tinted))
 
 
 def _pixel(picture: Image.Image, seed: int, unit: float) -> Image.Image:
@@ -183,13 +187,13 @@ def _sketch(picture: Image.Image, seed: int, unit: float) -> Image.Image:
     tone = ImageOps.autocontrast(bent, cutoff=1).filter(ImageFilter.BoxBlur(max(1, int(unit * 0.004))))
     light = np.array(_tones(tone, lambda v: 247 - (255 - v) // 14))
     # The darker the tone, the broader the stroke.
-    x, y = np.arange(picture.width), np.arange(picture.height)[:, None]
-    place = (np.arange(step) * 256 // step).astype(np.uint8)
-    for along, wide in (
-        (x + y, _tones(tone, lambda v: (226 - v) * 7 // 8)),
-        (x - y, _tones(tone, lambda v: 140 - v)),
+    place = (np.arange(picture.width + picture.height - 1) % step * 256 // step).astype(np.uint8)
+    strokes = np.lib.stride_tricks.sliding_window_view(place, picture.width)
+    for hatch, wide in (
+        (strokes, _tones(tone, lambda v: (226 - v) * 7 // 8)),
+        (strokes[::-1], _tones(tone, lambda v: 140 - v)),
     ):
-        light -= (place[along % step] < np.asarray(wide)) * np.uint8(78)
+        light -= (hatch < np.asarray(wide)) * np.uint8(78)
     sheet = Image.fromarray(light).filter(ImageFilter.BoxBlur(0.6))
     sheet.paste(50, (0, 0), lines)
     return ImageOps.colorize(sheet, (44, 42, 50), _PAPER)
