@@ -66,9 +66,9 @@ def digest(picture: Image.Image) -> str:
 @pytest.mark.parametrize(
     ("prompt", "size", "seed", "expected"),
     [
-        ("a red boat on a mountain lake at sunset", (256, 256), 1, "123898d77114e8ff"),
-        ("a red fox in fresh snow, golden hour", (320, 192), 7, "94fb16a9db66fb0b"),
-        ("一只橙色的猫坐在窗边", (192, 320), 2**31 - 1, "f637ba28c388c452"),
+        ("a red boat on a mountain lake at sunset", (256, 256), 1, "0aebaf4d729778e4"),
+        ("a red fox in fresh snow, golden hour", (320, 192), 7, "a2590014e71daa8e"),
+        ("一只橙色的猫坐在窗边", (192, 320), 2**31 - 1, "018d299fe5d55e40"),
     ],
 )
 def test_the_same_request_gives_the_same_pixels_on_every_machine(prompt, size, seed, expected):
@@ -417,6 +417,30 @@ def test_a_megapixel_is_painted_quickly():
         times.append(time.process_time() - start)
     # About 0.09 s on an idle core; the rest is room for a busy machine.
     assert statistics.median(times) < 0.6
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a forest in autumn, watercolour",
+        "a teapot and three apples on a table, oil painting",
+        "a forest in winter, oil painting",
+        "a forest in winter, pencil sketch",
+        "a city street at noon, ukiyo-e",
+        "a boat on a lake, 水墨",
+        "a street in the rain at night, neon",
+        "a deer in a misty forest",
+        "a city skyline",
+    ],
+)
+def test_what_costs_most_is_painted_quickly_too(prompt):
+    times = []
+    for seed in range(3):
+        start = time.process_time()
+        paint(prompt, (1024, 1024), seed)
+        times.append(time.process_time() - start)
+    # At most about 0.15 s on an idle core; the rest is room for a busy machine.
+    assert min(times) < 0.45
 
 
 # The brush ----------------------------------------------------------------------------------------------

@@ -22,14 +22,12 @@ Points = NDArray[np.floating[Any]]
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.uint8]
 
-#: Scanlines in a pixel; vertical edges are exact, near-horizontal ones have this many steps.
-_SUBROWS = 8
 #: Corners are put on this grid, in parts of a pixel, so that an ulp of some libm cannot move an edge.
 _GRID = 64.0
 #: Coverage is added up in whole numbers, exactly and quickly: a level of a mask has this many binary places.
 _PLACES = 10
-#: What one scanline of a whole pixel counts.
-_WHOLE = (255 << _PLACES) // _SUBROWS
+#: What a whole pixel counts.
+_WHOLE = float(255 << _PLACES)
 
 _TURN = 48
 _CIRCLE: Points = np.array(
@@ -261,31 +259,50 @@ def coverage(polygons: Iterable[Points], box: Box) -> Mask:
     x0, y0 = a[:, 0], a[:, 1]
     x1, y1 = x0[follow], y0[follow]
     # Which way round each polygon goes: the corners' cross products say.
-    turn = np.where(np.add.reduceat(x0 * y1 - x1 * y0, first) >= 0, float(_WHOLE), -float(_WHOLE))
+    turn = np.where(np.add.reduceat(x0 * y1 - x1 * y0, first) >= 0, _WHOLE, -_WHOLE)
     falls = y0 > y1
-    low, far = np.where(falls, y1, y0), np.where(falls, y0, y1)
-    rows = high * _SUBROWS
-    start = np.clip(np.ceil(low * _SUBROWS - 0.5), 0, rows).astype(np.int64)
-    count = np.clip(np.ceil(far * _SUBROWS - 0.5), 0, rows).astype(np.int64) - start
+    low, far = np.clip(np.where(falls, y1, y0), 0, high), np.clip(np.where(falls, y0, y1), 0, high)
+    slope = (x1 - x0) / np.where(y1 == y0, 1.0, y1 - y0)
+    start = low.astype(np.int64)
+    count = np.where(far > low, np.ceil(far).astype(np.int64) - start, 0)
     total = int(count.sum())
     if total == 0:
         return np.zeros((high, wide), np.uint8)
-    drop = far - low
-    drop[drop == 0] = 1.0
-    slope = np.where(falls, x0 - x1, x1 - x0) / drop
-    # The column at the first scanline; from there on by the slope.
-    column = np.where(falls, x1, x0) + ((start + 0.5) / _SUBROWS - low) * slope
-    step = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
-    x = np.repeat(column, count) + step * np.repeat(slope / _SUBROWS, count)
-    np.clip(x, 0, wide, out=x)
-    pixel = x.astype(np.int64)
-    x -= pixel
-    sign = np.repeat(np.where(falls, 1.0, -1.0) * np.repeat(turn, number), count)
+    # Each edge is cut at the pixels' rows …
+    row = np.arange(total) + np.repeat(start - (np.cumsum(count) - count), count)
+    edge = np.repeat(np.arange(len(a)), count)
+    y = np.maximum(low[edge], row)
+    tall = np.minimum(far[edge], row + 1) - y
+    lean = slope[edge]
+    x = x0[edge] + (y - y0[edge]) * lean
+    reach = tall * lean
+    near, away = np.minimum(x, x + reach), np.maximum(x, x + reach)
+    weight = tall * (np.where(falls, 1.0, -1.0) * np.repeat(turn, number))[edge]
+    # … and each piece at their columns; what is left or right of the box counts where it enters or not at all.
+    column = np.floor(np.clip(near, -1, wide)).astype(np.int64)
+    cells = np.maximum(np.ceil(np.clip(away, -1, wide + 1)).astype(np.int64) - column, 1)
     pitch = wide + 2
-    pixel += (np.repeat(start, count) + step) // _SUBROWS * pitch
-    right_part = np.floor(sign * x + 0.5)
-    where = np.concatenate((pixel, pixel + 1))
-    shares = np.concatenate((sign - right_part, right_part))
+    row *= pitch
+    pieces = int(cells.sum())
+    if pieces > total:
+        part = np.arange(pieces) - np.repeat(np.cumsum(cells) - cells, cells)
+        piece = np.repeat(np.arange(total), cells)
+        begin, stop = near[piece], away[piece]
+        column, row = column[piece] + part, row[piece]
+        across = stop - begin
+        left_end = np.where(part == 0, begin, column)
+        right_end = np.where(part == cells[piece] - 1, stop, column + 1)
+        weight = weight[piece] * np.where(
+            across > 0, (right_end - left_end) / np.where(across > 0, across, 1.0), 1.0
+        )
+        middle = (left_end + right_end) * 0.5
+    else:
+        middle = (near + away) * 0.5
+    np.clip(column, 0, wide, out=column)
+    row += column
+    right_part = np.floor(weight * np.clip(middle - column, 0.0, 1.0) + 0.5)
+    where = np.concatenate((row, row + 1))
+    shares = np.concatenate((np.floor(weight + 0.5) - right_part, right_part))
     winding = np.bincount(where, shares, high * pitch).astype(np.int32).reshape(high, pitch)
     # A half is added once, in front of each row, so that the cut to whole levels rounds.
     winding[:, 0] += 1 << (_PLACES - 1)

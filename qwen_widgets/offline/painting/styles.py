@@ -141,7 +141,7 @@ def _watercolour(picture: Image.Image, seed: int, unit: float) -> Image.Image:
         (0, 0),
         _tones(pools, lambda v: 0.34 * min(255, max(0, (v - 128) * 1.5 + 96))),
     )
-    edges = _tones(_edges(flat.convert("L"), max(1, int(unit * 0.001))), lambda v: min(170, v * 4))
+    edges = _tones(_edges(flat.convert("L"), max(1, int(unit * 0.001))), lambda v: min(190, v * 6))
     pale.paste(ImageChops.multiply(pale, Image.new("RGB", size, (176, 170, 186))), (0, 0), edges)
     # The paper stays white at a torn edge.
     x, y = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in size)
@@ -149,7 +149,7 @@ def _watercolour(picture: Image.Image, seed: int, unit: float) -> Image.Image:
     ragged = _field(size, seed, "border", 12, 4, 2) / 255.0
     inside = bytes_of((border - 0.008 - 0.045 * ragged) * 90.0)
     sheet = Image.new("RGB", size, _PAPER)
-    sheet.paste(pale.filter(ImageFilter.BoxBlur(0.6)), (0, 0), Image.fromarray(inside))
+    sheet.paste(pale.filter(ImageFilter.BoxBlur(0.35)), (0, 0), Image.fromarray(inside))
     return sheet.resize(picture.size, Image.Resampling.BICUBIC)
 
 
@@ -157,13 +157,13 @@ def _oil(picture: Image.Image, seed: int, unit: float) -> Image.Image:
     part = 2
     size = _scaled(picture.size, part)
     small = _bend(picture.resize(size, Image.Resampling.BOX), seed, unit * 0.014 / part, 40)
-    dabs = _dabs(small, 4).filter(ImageFilter.BoxBlur(0.25)).resize(picture.size, Image.Resampling.BICUBIC)
+    dabs = _dabs(small, 4).resize(picture.size, Image.Resampling.BILINEAR)
     # Ridges of paint: long in one direction, lit from above.
     size = _scaled(picture.size, 3)
     noise = cloud_noise(stream(seed, "ridges"), size[::-1], (110 * picture.height / picture.width, 34), 2)
     field = bytes_of(0.5 + (noise - np.concatenate((noise[1:], noise[-1:]))) * 1.5)
     coarse = Image.fromarray(field).resize(_scaled(picture.size, 2), Image.Resampling.BICUBIC)
-    relief = _bend(coarse, seed + 2, unit * 0.05 / 2, 9).resize(picture.size, Image.Resampling.BICUBIC)
+    relief = _bend(coarse, seed + 2, unit * 0.05 / 2, 9).resize(picture.size, Image.Resampling.BILINEAR)
     # Half as strong, on a warm grey.
     tinted = [relief.point([(v + grey) // 2 for v in range(256)]) for grey in (132, 130, 126)]
     return ImageChops.overlay(dabs, Image.merge("RGB", tinted))
