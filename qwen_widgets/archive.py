@@ -108,12 +108,14 @@ def resume() -> Grid | None:
         return None
     stop = Stop()
     stop.set()
-    portal.run(engine.fetch_strays(stop))
     sweep = Sweep.of(record.request() for record in waiting if not record.unassigned)
-    if not sweep.requests:
-        return None
-    job = portal.run(here.plan_job(sweep, title="resumed"))
-    return here.run(Job(job.grid, sweep, job.plan, engine, job.line, stop))
+    found = None
+    if sweep.requests:
+        job = portal.run(here.plan_job(sweep, title="resumed"))
+        found = here.run(Job(job.grid, sweep, job.plan, engine, job.line, stop))
+    # Last, because looking for lost answers may have brought some to light.
+    portal.run(engine.fetch_strays(stop))
+    return found
 
 
 def forget(which: str) -> int:

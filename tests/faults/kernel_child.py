@@ -94,7 +94,7 @@ async def main(home: str, base_url: str, seeds: str) -> None:
         cached += update.cached
     await client.aclose()
     ledger.close()
-    print(json.dumps({"states": sorted(states.values()), "cached": cached}))
+    print(json.dumps({"states": sorted(states.values()), "cached": cached}))  # noqa: T201
 
 
 if __name__ == "__main__":

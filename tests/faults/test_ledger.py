@@ -59,7 +59,7 @@ def other(qwen_home, ledger):
 
 def become(ledger: Ledger, pid: int, boot: str | None = None) -> None:
     """Let a ledger be another process's."""
-    mine, my_boot, mark = ledger._store.owner.split(":")
+    _, my_boot, mark = ledger._store.owner.split(":")
     ledger._store.owner = f"{pid}:{boot or my_boot}:{mark}"
 
 
