@@ -103,12 +103,12 @@ def resume() -> Grid | None:
     """
     here = studio()
     engine, provider = here.engine()
-    waiting = here.ledger().wait(lambda db: db.unfinished(provider.name))
-    if not waiting:
+    unfinished = here.ledger().wait(lambda db: db.unfinished(provider.name))
+    if not unfinished:
         return None
     stop = Stop()
     stop.set()
-    sweep = Sweep.of(record.request() for record in waiting if not record.unassigned)
+    sweep = Sweep.of(record.request() for record in unfinished if not record.unassigned)
     found = None
     if sweep.requests:
         job = portal.run(here.plan_job(sweep, title="resumed"))
@@ -116,6 +116,13 @@ def resume() -> Grid | None:
     # Last, because looking for lost answers may have brought some to light.
     portal.run(engine.fetch_strays(stop))
     return found
+
+
+def waiting() -> int:
+    """Return how many pictures are paid for, or may be, and are not here."""
+    here = studio()
+    _, provider = here.engine()
+    return len(here.ledger().wait(lambda db: db.unfinished(provider.name)))
 
 
 def forget(which: str) -> int:
@@ -192,8 +199,8 @@ def _line(record: Record) -> str:
     return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  seed {record.seed}  {prompt}"
 
 
-def _numbers(waiting: list[Record]) -> str:
-    if not waiting:
+def _numbers(unfinished: list[Record]) -> str:
+    if not unfinished:
         return "nothing waits"
-    shown = ", ".join(str(record.id) for record in waiting[:10])
-    return shown if len(waiting) <= 10 else f"{shown} … ({plural(len(waiting), 'row')})"
+    shown = ", ".join(str(record.id) for record in unfinished[:10])
+    return shown if len(unfinished) <= 10 else f"{shown} … ({plural(len(unfinished), 'row')})"

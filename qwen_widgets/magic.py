@@ -220,8 +220,11 @@ class QwenMagics(Magics, Configurable):
         return archive.history_lines(words)
 
     def _resume(self) -> list[str]:
-        found = archive.resume()
-        return [] if found is not None else ["Nothing waits: all that is paid for is here."]
+        waiting = archive.waiting()
+        if not waiting:
+            return ["Nothing waits: all that is paid for is here."]
+        archive.resume()
+        return [f"{waiting - archive.waiting()} of {waiting} are here now; %qwen history shows all."]
 
     def _forget(self, words: str) -> list[str]:
         if not words:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from contract import ContractServer
+from contract import KEY, ContractServer
 
 import qwen_widgets as qw
-from qwen_widgets import archive
-from qwen_widgets.core.errors import BudgetError, InputError
+from qwen_widgets import archive, settings
+from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
 
@@ -88,3 +88,34 @@ def test_nothing_to_resume_is_said(hosted: ContractServer) -> None:
     assert archive.forget("all") == 0
     with pytest.raises(InputError, match="nothing waits"):
         archive.forget("7")
+
+
+def test_a_key_is_found_in_the_systems_keyring_and_kept_there(
+    monkeypatch: pytest.MonkeyPatch, contract_server: ContractServer
+) -> None:
+    kept: dict[tuple[str, str], str] = {}
+
+    class Keyring:
+        @staticmethod
+        def get_password(service: str, name: str) -> str | None:
+            return kept.get((service, name))
+
+        @staticmethod
+        def set_password(service: str, name: str, text: str) -> None:
+            kept[service, name] = text
+
+    monkeypatch.setattr("qwen_widgets.settings.keyring", Keyring)
+    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", contract_server.base_url)
+    settings._from_keyring.cache_clear()
+    studio = restart(monkeypatch)
+    assert studio.provider().offline
+    studio.save_key(KEY)
+    assert list(kept.values()) == [KEY]
+    studio = restart(monkeypatch)
+    assert studio.find_key()[1] == "keyring"
+    qw.generate("a red fox", seeds=1, sizes="256x256")
+    assert len(contract_server.submits) == 1
+    settings._from_keyring.cache_clear()
+    monkeypatch.setattr("qwen_widgets.settings.keyring", None)
+    with pytest.raises(SettingsError, match="keyring can't be used"):
+        studio.save_key(KEY)

@@ -1,5 +1,7 @@
 // The viewer's types, for the checker and for readers: npx -p typescript tsc -p qwen_widgets/grid/static
 
+type Words = { [name: string]: string };
+type Ids = { [axis: string]: number };
 type Bytes = DataView<ArrayBuffer>;
 /** Row and column, or steps in them. */
 type Place = [number, number];
@@ -39,6 +41,8 @@ interface Tile {
   el: HTMLElement; at: Place; cell: Cell | undefined; bytes: Bytes | undefined; url: string;
   /** Whether someone has asked to see what moderation flagged. */
   revealed: boolean;
+  /** Seconds since the epoch at which this page first saw it running, for a kernel whose clock is off; 0 before. */
+  seen: number;
 }
 /** A row, a column or a tab of the page, by the place on each axis that it stands for. */
 interface Line { key: string; ids: { [axis: string]: number }; row: number; column: number }
@@ -65,5 +69,7 @@ interface Around {
   pick(tile: Tile): void;
   more(tile: Tile): void;
 }
-/** One picture, or several in layers, and the fitted picture's size in CSS pixels. */
-interface Pane { el: HTMLElement; tiles: Tile[]; width: number; height: number }
+type On = <T extends keyof HTMLElementEventMap>(el: HTMLElement, name: T, act: (event: HTMLElementEventMap[T]) => void, how?: AddEventListenerOptions) => void;
+type Pair = { column: number; left: number; right: number };
+/** The label of a button that has an icon only, the icon, and what a press does. */
+type Tool = (label: string, name: string, press: () => void, kind?: string) => HTMLButtonElement;

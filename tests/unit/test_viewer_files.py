@@ -1,0 +1,31 @@
+"""The viewer's files: plain, small, and asking nobody for anything."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+STATIC = files("qwen_widgets.grid") / "static"
+
+
+def test_the_module_is_one_file_and_small():
+    code = (STATIC / "viewer.js").read_text(encoding="utf-8")
+    assert len(code.encode()) < 60_000
+    assert not re.search(r"^import |\bimport\(", code, re.MULTILINE)
+    # It goes into a page's <script> as it is.
+    assert "</script" not in code
+    assert "<!--" not in code
+
+
+@pytest.mark.parametrize("name", ["viewer.js", "page.js", "viewer.css", "page.css", "page.html"])
+def test_nothing_is_loaded_from_anywhere(name):
+    text = (STATIC / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://[^\s\"'<]*", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"@import|\burl\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|EventSource", text)
+
+
+def test_markup_is_never_made_from_text():
+    code = (STATIC / "viewer.js").read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", code)
