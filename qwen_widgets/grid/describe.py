@@ -150,7 +150,7 @@ def _row_note(sweep: Sweep, row: Row) -> str:
 
 def _cell_view(cell: Cell) -> CellView:
     state = _SHOWN[cell.state]
-    error, record = cell.error, cell._record  # noqa: SLF001  (Cell has no word for `flagged` of its own)
+    error = cell.error
     size = cell.size or cell.request.size
     waits = cell.state in ("planned", "submitted") and error is not None
     # An open cell with a lasting error (still running, key refused while polling) is no longer worked on.
@@ -175,7 +175,7 @@ def _cell_view(cell: Cell) -> CellView:
         next_step=error.next_step if told and error else "",
         since=cell.since if state == "running" else 0.0,
         warning=warning,
-        flagged=record is not None and record.flagged,
+        flagged=cell.flagged,
     )
 
 

@@ -74,7 +74,11 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
         page.paste(image, (box[0] + (box[2] - image.width) // 2, box[1] + (box[3] - image.height) // 2))
     # Pillow's own font has no multiplication sign.
     foot = " · ".join(
-        (*(model.title for model in sweep.models), *(f"{size.width}x{size.height}" for size in sweep.sizes), grid.provider.title)
+        (
+            *(model.title for model in sweep.models),
+            *(f"{size.width}x{size.height}" for size in sweep.sizes),
+            grid.provider.title,
+        )
     )
     pen.text((margin, page.height - margin - round(8 * scale)), foot, _QUIET, font=small)
     return page

@@ -113,8 +113,10 @@ class LiveView:
         self._grid.choices = self._viewer.choices
 
     def choose(self, choices: Choices) -> None:
-        """Send the choices."""
-        self._viewer.choices = choices
+        """Send the choices, and write them into what is saved."""
+        with self._lock:
+            self._viewer.choices = choices
+            self._snapshot.update()
 
     def refresh(self) -> None:
         """Send what changed."""
@@ -193,8 +195,9 @@ class _Snapshot:
         self._handle: Any = display(self._bundle(), raw=True, display_id=True)
 
     def _bundle(self) -> dict[str, str]:
-        html = render_snapshot(describe(self._grid), snapshot_pictures(self._grid))
-        return {"text/html": html, "text/plain": repr(self._grid)}
+        grid = self._grid
+        html = render_snapshot(describe(grid), snapshot_pictures(grid), grid.choices)
+        return {"text/html": html, "text/plain": repr(grid)}
 
     def update(self) -> None:
         self._at = time.monotonic()

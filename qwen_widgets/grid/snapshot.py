@@ -12,6 +12,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
+from qwen_widgets.grid.choices import Choice, Choices
 from qwen_widgets.grid.marks import Parts, brief
 from qwen_widgets.grid.view import CellView, GridView, RowView
 
@@ -28,6 +29,8 @@ _KINDS = (
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
 )
 
+_NO_CHOICES = Choices()
+_SAID = {"": "", "keep": "kept", "reject": "rejected"}
 #: What a cell without a picture says where the view has no words of its own.
 _WORDS = {
     "waiting": "waiting",
@@ -63,6 +66,8 @@ class _Tile:
     most: int
     words: str
     tooltip: str
+    #: What a person said of it: ``★★★★ kept``.
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,13 @@ class _Line:
     tiles: tuple[_Tile, ...]
 
 
-def render_snapshot(view: GridView, pictures: Mapping[tuple[int, int], bytes], *, style: bool = True) -> str:
+def render_snapshot(
+    view: GridView,
+    pictures: Mapping[tuple[int, int], bytes],
+    choices: Choices = _NO_CHOICES,
+    *,
+    style: bool = True,
+) -> str:
     """Render the grid as a piece of HTML that reads well wherever it lands.
 
     Parameters
@@ -86,23 +97,35 @@ def render_snapshot(view: GridView, pictures: Mapping[tuple[int, int], bytes], *
         What to show.
     pictures : mapping of (row, column) to bytes
         JPEG, PNG or WebP files, embedded as they are; other bytes are left out.
+    choices : Choices
+        Stars and marks, told below the pictures.
     style : bool
         Whether a style sheet goes with it: theme colours, hover, and the rules by which a live viewer in the
         output before and this snapshot give way to each other.
     """
-    return _render(view, pictures, style=style, page=False)
+    return _render(view, pictures, choices, style=style, page=False)
 
 
 def render_page(view: GridView, pictures: Mapping[tuple[int, int], bytes]) -> str:
     """Render the grid as a whole HTML file, light or dark as the reader's system is, without any network."""
-    return _render(view, pictures, style=True, page=True)
+    return _render(view, pictures, _NO_CHOICES, style=True, page=True)
 
 
-def _render(view: GridView, pictures: Mapping[tuple[int, int], bytes], *, style: bool, page: bool) -> str:
+def _render(
+    view: GridView,
+    pictures: Mapping[tuple[int, int], bytes],
+    choices: Choices,
+    *,
+    style: bool,
+    page: bool,
+) -> str:
     columns = len(view.columns)
     room = (_PAGE - _HEADER) // max(columns, 1) - _GAP
     widest = max((_limit(cell) for cell in view.cells if cell.state != "blank"), default=_WIDEST)
-    tiles = [_tile(cell, pictures.get((cell.row, cell.column), b""), room) for cell in view.cells]
+    tiles = [
+        _tile(cell, pictures.get((cell.row, cell.column), b""), choices[cell.row, cell.column], room)
+        for cell in view.cells
+    ]
     lines = [_line(row, tuple(tiles[at * columns : (at + 1) * columns])) for at, row in enumerate(view.rows)]
     return _template().render(
         view=view,
@@ -148,7 +171,7 @@ def picture_kind(picture: bytes) -> str:
     return next((kind for magic, kind in _KINDS if magic.match(picture)), "")
 
 
-def _tile(cell: CellView, picture: bytes, room: int) -> _Tile:
+def _tile(cell: CellView, picture: bytes, choice: Choice, room: int) -> _Tile:
     # A sanitiser drops the blur with the style sheet: what moderation flagged stays out of a saved notebook.
     kind = picture_kind(picture) if cell.state == "stored" and not cell.flagged else ""
     most = _limit(cell)
@@ -161,6 +184,7 @@ def _tile(cell: CellView, picture: bytes, room: int) -> _Tile:
         most=most,
         words="flagged by moderation" if cell.flagged and cell.state == "stored" else _WORDS[cell.state],
         tooltip=" · ".join(text for text in (cell.alt, cell.cost, cell.warning) if text),
+        said=" ".join(text for text in ("★" * choice.stars, _SAID[choice.mark]) if text),
     )
 
 

@@ -185,7 +185,9 @@ class Viewer(anywidget.AnyWidget):
         if what == "stars" and is_whole(value, MOST_STARS):
             known = value
             self.choices = self._choices.with_stars(row, column, value)
-        elif what == "mark" and (verdict := next((one for one in VERDICTS if one == value), None)) is not None:
+        elif (
+            what == "mark" and (verdict := next((one for one in VERDICTS if one == value), None)) is not None
+        ):
             known = verdict
             self.choices = self._choices.with_mark(row, column, verdict)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from viewer_stage import Stage, make_view, picture, pictures
 
 from qwen_widgets.grid.view import Action
 
-LENSES = "[...document.querySelectorAll('.qw-lens')].map((img) => img.style.transform)"
+LENSES = "[...document.querySelectorAll('.qw-lens')].map((img) => getComputedStyle(img).transform)"
 
 
 def large(colour: str = "navy") -> bytes:
@@ -23,6 +24,15 @@ def large(colour: str = "navy") -> bytes:
 @pytest.fixture
 def stage(page) -> Stage:
     return Stage(page)
+
+
+def lens_box(stage: Stage) -> dict[str, float]:
+    """Where the picture itself is: its element fills the pane, and the picture is contained in it."""
+    box = stage.page.locator(".qw-lens").bounding_box()
+    width = min(box["width"], box["height"] * 16 / 9)
+    height = width * 9 / 16
+    left, top = box["x"] + (box["width"] - width) / 2, box["y"] + (box["height"] - height) / 2
+    return {"x": left, "y": top, "width": width, "height": height}
 
 
 def compare(stage: Stage, *places: tuple[int, int]) -> None:
@@ -84,29 +94,29 @@ def test_wheel_keys_and_drag_move_the_lens_and_the_point_under_the_wheel_stays(s
     stage.press("Enter")
     level = stage.page.locator(".qw-level")
     fit = level.inner_text()
-    box = stage.page.locator(".qw-lens").bounding_box()
+    box = lens_box(stage)
     at = (box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
     stage.page.mouse.move(*at)
     stage.page.mouse.wheel(0, -800)
     stage.page.wait_for_function(f"document.querySelector('.qw-level').textContent !== '{fit}'")
-    near = stage.page.locator(".qw-lens").bounding_box()
+    near = lens_box(stage)
     assert (at[0] - near["x"]) / near["width"] == pytest.approx(0.25, abs=0.01)
     assert (at[1] - near["y"]) / near["height"] == pytest.approx(0.25, abs=0.01)
     stage.page.mouse.down()
     stage.page.mouse.move(at[0] + 40, at[1] + 30)
     stage.page.mouse.up()
-    moved = stage.page.locator(".qw-lens").bounding_box()
+    moved = lens_box(stage)
     assert (moved["x"] - near["x"], moved["y"] - near["y"]) == pytest.approx((40, 30), abs=1)
     stage.press("Shift+ArrowRight")
-    assert stage.page.locator(".qw-lens").bounding_box()["x"] == pytest.approx(moved["x"] - 60, abs=1)
+    assert lens_box(stage)["x"] == pytest.approx(moved["x"] - 60, abs=1)
     stage.press("f")
     assert level.inner_text() == fit
     # Nothing of the picture can be lost out of the view.
     stage.press("Shift+ArrowRight")
-    assert stage.page.locator(".qw-lens").bounding_box() == box
+    assert lens_box(stage) == pytest.approx(box)
     stage.press("f")
     assert level.inner_text() == "100%"
-    assert stage.page.locator(".qw-lens").bounding_box()["width"] == pytest.approx(1280, abs=2)
+    assert lens_box(stage)["width"] == pytest.approx(1280, abs=2)
 
 
 def test_two_fingers_zoom(stage):
@@ -116,7 +126,7 @@ def test_two_fingers_zoom(stage):
     box = stage.page.locator(".qw-stage").bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     session = stage.page.context.new_cdp_session(stage.page)
-    before = stage.page.locator(".qw-lens").bounding_box()["width"]
+    before = lens_box(stage)["width"]
 
     def touch(kind: str, apart: float) -> None:
         points = [
@@ -129,7 +139,7 @@ def test_two_fingers_zoom(stage):
     for apart in (70, 90, 100):
         touch("touchMove", apart)
     touch("touchEnd", 0)
-    assert stage.page.locator(".qw-lens").bounding_box()["width"] == pytest.approx(2 * before, rel=0.1)
+    assert lens_box(stage)["width"] == pytest.approx(2 * before, rel=0.1)
 
 
 def test_flipping_keeps_place_and_zoom(stage):
@@ -137,7 +147,7 @@ def test_flipping_keeps_place_and_zoom(stage):
     stage.focus_on(0, 0)
     stage.press("Enter", "+", "+", "+", "Shift+ArrowRight")
     lens = stage.page.evaluate(LENSES)
-    assert "scale(1.95" in lens[0]
+    assert lens[0].startswith("matrix(1.95")
     stage.press("ArrowDown", "ArrowRight")
     assert shown(stage) == ["prompt 1, seed 2"]
     assert stage.page.evaluate(LENSES) == lens
@@ -191,7 +201,7 @@ def test_the_slider_cuts_where_the_divider_is(stage):
     stage.open(make_view())
     compare(stage, (0, 0), (1, 0))
     stage.press("m")
-    clip = "document.querySelectorAll('.qw-layer')[1].style.clipPath"
+    clip = "getComputedStyle(document.querySelectorAll('.qw-layer')[1]).clipPath"
     assert stage.page.evaluate(clip) == "inset(0px 0px 0px 50%)"
     box = stage.page.locator(".qw-stage").bounding_box()
     stage.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
@@ -229,7 +239,7 @@ def test_blink_changes_twice_a_second_and_not_at_all_where_motion_is_unwanted(st
         changes.append(shown(stage)[0])
         stage.page.clock.run_for(100)
     # A flash is a pair of opposing changes; three a second are allowed.
-    assert sum(a != b for a, b in zip(changes, changes[1:], strict=False)) in (3, 4)
+    assert sum(a != b for a, b in itertools.pairwise(changes)) in (3, 4)
     stage.page.emulate_media(reduced_motion="reduce")
     stage.press("m", *"mmmm")
     still = shown(stage)

@@ -265,3 +265,30 @@ def test_sides_are_shuffled(stage):
     # Twelve times the same one by chance: once in 2,048 runs.
     assert len(winners) == 12
     assert len(set(winners)) == 2
+
+
+def test_at_360_pixels_a_finger_does_all_of_it(browser):
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    page = context.new_page()
+    stage = Stage(page)
+    stage.open(make_view())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    stage.tile(0, 0).tap()
+    closer = page.locator(".qw-closer[open]")
+    for name in ("keep", "4 stars", "pick for compare"):
+        closer.get_by_role("button", name=name, exact=True).tap()
+    for button in closer.locator("button:visible").all():
+        box = button.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+        assert min(box["width"], box["height"]) >= 24
+    # A swipe flips.
+    box = page.locator(".qw-stage").bounding_box()
+    session = context.new_cdp_session(page)
+    for kind, x in (("touchStart", 280), ("touchMove", 180), ("touchMove", 90), ("touchEnd", None)):
+        points = [] if x is None else [{"x": x, "y": box["y"] + 200}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert page.locator(".qw-lens").get_attribute("alt") == "prompt 0, seed 2"
+    closer.get_by_role("button", name="close").tap()
+    assert stage.tile(0, 0).get_attribute("aria-label") == "prompt 0, seed 1, kept, 4 stars, picked A"
+    context.close()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.marks import mark
 from qwen_widgets.grid.snapshot import render_page, render_snapshot
 from qwen_widgets.grid.view import CellView, ColumnView, GridView, RowView
@@ -284,3 +285,10 @@ def test_the_page_is_whole_and_reaches_for_nothing():
     assert metas[2]["name"] == "viewport"
     assert "<title>a &lt; b · qwen_widgets</title>" in html
     assert not re.search(r"https?:|//\w|url\(|@import|<script|<link", re.sub(r"base64,[^\"]*", "", html))
+
+
+def test_what_was_chosen_is_told_below_the_picture():
+    choices = Choices().with_stars(0, 0, 4).with_mark(0, 0, "keep")
+    view = make_view(["stored"] * 4)
+    assert "★★★★ kept" in render_snapshot(view, {(0, 0): picture()}, choices)
+    assert "★" not in render_snapshot(view, {(0, 0): picture()})

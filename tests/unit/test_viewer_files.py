@@ -28,4 +28,6 @@ def test_nothing_is_loaded_from_anywhere(name):
 
 def test_markup_is_never_made_from_text():
     code = (STATIC / "viewer.js").read_text(encoding="utf-8")
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", code)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", code
+    )

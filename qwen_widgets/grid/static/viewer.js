@@ -36,8 +36,6 @@ const PICK_FIRST = "pick two pictures with Space first";
 function make(tag, given = {}, ...children) {
 	const el = document.createElement(tag);
 	const attributes = typeof given === "string" ? { class: given } : given;
-	// JupyterLab's shortcuts leave alone what says so itself.
-	if (tag === "button" || "tabindex" in attributes) el.setAttribute("data-lm-suppress-shortcuts", "true");
 	for (const [name, value] of Object.entries(attributes)) {
 		if (value == null || value === false) continue;
 		// All classes here are ours, and say so.
@@ -1060,6 +1058,7 @@ export function mount(store, host) {
 		const { rows, columns, tabs } = layout;
 		if (!tabs.some(({ key }) => key === tab)) tab = tabs[0].key;
 		if (layout.mark + tab !== before) build();
+		limitTiles();
 		rows.forEach((line) => drawHeader(headerOf("row", line), line));
 		columns.forEach((line) => drawHeader(headerOf("column", line), line));
 		const corner = grid.firstElementChild?.firstElementChild, words = `${layout.hidden} hidden: show`;
