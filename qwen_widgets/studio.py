@@ -318,7 +318,7 @@ class Studio(Sources):
     def chosen(self, grid: Grid) -> None:
         """Keep a grid's choices in the ledger."""
         text = json.dumps(grid.choices.to_json())
-        self.ledger().do(lambda db: db.write_choices(grid.run_id, text))
+        self.ledger().wait(lambda db: db.write_choices(grid.run_id, text))
 
     def extend(self, grid: Grid, sweep: Sweep) -> None:
         """Run a larger sweep into a grid; what is in it already is not asked for again."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from server import accepted, contract, envelope, hang, lose_answer, reply, reset
+from conftest import IMPATIENT
+from server import accepted, contract, envelope, hang, lose_answer, reply, reset, with_data
 
 from qwen_widgets.core.errors import BudgetError, StoppedError
 from qwen_widgets.core.sweep import plan_sweep
@@ -71,8 +72,6 @@ async def test_without_an_answer_the_built_in_table_holds(name, server, rig):
 
 
 async def test_a_silent_price_call_does_not_hold_the_run_up(server, make_rig):
-    from conftest import IMPATIENT
-
     server.on("price", hang)
     assert (await planned(make_rig(IMPATIENT))).cost == Decimal("0.09")
 
@@ -109,8 +108,6 @@ async def test_what_counts_as_spent(does, state, cost, server, rig):
     ids=["refunded", "it may be charged"],
 )
 async def test_a_failed_prediction_counts_where_it_may_be_charged(data, cost, server, rig):
-    from server import with_data
-
     server.on_result(with_data(**data), times=None)
     assert (await rig.one()).state == "failed"
     assert await spent(rig) == Decimal(cost)

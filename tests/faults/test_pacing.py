@@ -8,6 +8,7 @@ import random
 import statistics
 
 import pytest
+from server import contract, reply
 
 from qwen_widgets.core import pacing
 from qwen_widgets.core.pacing import PollDelays, Rhythm, Stop, SubmitGate, backoff, deadline, estimate
@@ -199,8 +200,6 @@ async def test_a_stop_ends_the_waiting_at_once(world):
 
 
 async def test_the_window_is_remembered_for_the_account(server, rig, make_rig):
-    from server import contract, reply
-
     rig.engine.at_once = 1
     server.on_submit(contract, contract, contract, reply(429, "too many", retry_after_ms="10"))
     await rig.run(seeds="1-4")
