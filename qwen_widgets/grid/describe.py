@@ -82,6 +82,7 @@ def describe(grid: Grid) -> GridView:
         failed=failed,
         total=len(shown),
         running=running,
+        stoppable=grid.stoppable,
         rows=tuple(
             _row_view(sweep, r, [view for view in shown if view.row == r]) for r in range(len(sweep.rows))
         ),
@@ -117,6 +118,8 @@ def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) 
         left = grid.seconds_left
         if left is not None:
             facts.append(f"{seconds_text(left)} left")
+        if not grid.stoppable:
+            facts.append("interrupt the kernel to stop")
     elif grid.seconds >= 0.05:
         facts.append(seconds_text(grid.seconds))
     return tuple(facts)

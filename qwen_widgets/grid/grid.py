@@ -212,6 +212,8 @@ class Grid:
         self._took = 0.0
         #: The run that fills the grid, while there is one.
         self._running: Future[None] | None = None
+        #: Whether the page's Stop is heard: a kernel that runs a cell reads the page's messages after it.
+        self.stoppable = False
         #: Showings of the grid, and what names the notebook cell that has shown it last; the studio's.
         self._views: list[View] = []
         self._shown_in: object = None

@@ -99,6 +99,8 @@ class GridView:
     cells: tuple[CellView, ...]
     #: The `%%qwenimage` cell that reproduces the grid.
     magic: str = ""
+    #: Whether a Stop in the page is heard while the run goes on: not while a cell blocks the kernel.
+    stoppable: bool = True
     #: What a reader of the saved notebook wants to know: ``Qwen Image 2.0``, ``1280×720``, ``$0.30``, ``41 s``.
     foot: tuple[str, ...] = ()
 

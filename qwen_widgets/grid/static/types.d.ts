@@ -15,7 +15,7 @@ interface Row {
   [axis: string]: any;
 }
 interface Head {
-  title: string; facts: string[]; provider: string; offline: boolean; done: number; failed: number; total: number; running: boolean;
+  title: string; facts: string[]; provider: string; offline: boolean; done: number; failed: number; total: number; running: boolean; stoppable: boolean;
   rows: Row[]; columns: { label: string; seed: string }[]; places: number;
 }
 interface Choice { stars: number; mark: string; [what: string]: number | string }

@@ -386,7 +386,7 @@ function makeHeader(store, ...press) {
 			badge.textContent = head.provider;
 			badge.classList.toggle("qw-offline", head.offline);
 			if (!head.running) ask(false);
-			stop.hidden = !head.running || !store.send;
+			stop.hidden = !head.running || !head.stoppable || !store.send;
 			vote.hidden = head.rows.length < 2;
 			bar.hidden = !head.running;
 			aria(bar, { valuemax: head.total, valuenow: head.done + head.failed });
