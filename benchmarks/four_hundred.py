@@ -2,8 +2,8 @@
 
     python benchmarks/four_hundred.py [page|live]
 
-The pictures are painted once at 1024², varied by mirroring and cropping (400 different files), and scaled to the
-page's 512 pixels. The plain table has the same pictures as PNG of 1024², as files beside it, and is what
+The pictures are painted once at 1024², varied by mirroring and cropping (400 different files), and scaled to
+thumbnails of 256 pixels. The plain table has the same pictures as PNG of 1024², as files beside it, and is what
 ``display(Image(png))`` of all of them comes to. Needs Chromium and Playwright; no key and no network.
 """
 

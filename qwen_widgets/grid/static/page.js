@@ -8,7 +8,13 @@ const decoded = new Map();
 /** @param {number} place */
 function decode(place) {
   const text = data.pictures[place];
-  if (text && !decoded.has(place)) decoded.set(place, new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
+  if (text && !decoded.has(place)) {
+    const plain = atob(text);
+    const bytes = new Uint8Array(plain.length);
+    // A loop: Uint8Array.from with a callback takes ten times as long, half a second for 400 pictures.
+    for (let at = 0; at < plain.length; at++) bytes[at] = plain.charCodeAt(at);
+    decoded.set(place, new DataView(bytes.buffer));
+  }
   return decoded.get(place);
 }
 
