@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import platformdirs
-
-try:
-    # Here and not where it is used: a file keyring.py in the notebook's folder must not be taken for it later.
-    import keyring
-except Exception:  # noqa: BLE001  (an extra; whatever is wrong with it is no reason not to load)
-    keyring = None  # type: ignore[assignment]
 
 from qwen_widgets.core.errors import KeyRefusedError, SettingsError
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.wavespeed import DEFAULT_BASE_URL, check_base_url
 from qwen_widgets.grid.grid import Provider
 
+
+def _load_keyring() -> Any:
+    """Import the extra when the package is loaded; None where it is missing or broken."""
+    try:
+        return importlib.import_module("keyring")
+    except Exception:  # noqa: BLE001  (whatever is wrong with it is no reason not to load)
+        return None
+
+
+# Here and not where it is used: a file keyring.py in the notebook's folder must not be taken for it later.
+keyring: Any = _load_keyring()
 #: Service and name under which the system's keyring holds the key.
 _KEYRING = ("qwen_widgets", "wavespeed")
 #: The ledger's name for the embedded service.

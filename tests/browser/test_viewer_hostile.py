@@ -174,7 +174,10 @@ def test_in_the_viewer_with_every_view_open(page):
     stage.press(" ", "ArrowDown", " ", "c", "Escape", "v")
     for axis, side in (("model", "tabs"), ("prompt", "columns"), ("size", "rows")):
         page.locator(f".qw-view select[aria-label={axis}]").select_option(side)
-    stage.press("Escape", "v")
+    stage.press("Escape")
+    page.locator(".qw-view").wait_for(state="hidden")
+    stage.focus_on(0, 0)
+    stage.press("v")
     page.get_by_role("button", name="as it was").click()
     stage.press("b")
     check(page, page.locator(".qw-row-header").count())
