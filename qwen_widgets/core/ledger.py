@@ -26,64 +26,12 @@ from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, dump_error, read_record
 from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
 
 T = TypeVar("T")
-SCHEMA = 2
 #: Seconds that a claim holds without being renewed.
 LEASE = 30.0
 _BALLAST = 256 * 1024
-_TABLES = """
-CREATE TABLE purchase (
-    id INTEGER PRIMARY KEY,
-    provider TEXT NOT NULL,
-    key TEXT NOT NULL,
-    state TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt TEXT NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    seed INTEGER NOT NULL,
-    run_id TEXT NOT NULL,
-    price INTEGER NOT NULL,
-    prediction_id TEXT,
-    outputs TEXT,
-    flagged INTEGER NOT NULL DEFAULT 0,
-    seconds REAL,
-    sha256 TEXT,
-    suffix TEXT,
-    got_width INTEGER,
-    got_height INTEGER,
-    error TEXT,
-    owner TEXT,
-    lease_until REAL,
-    created_at REAL NOT NULL,
-    sent_at REAL,
-    ended_at REAL,
-    server_at REAL
-);
-CREATE UNIQUE INDEX purchase_open ON purchase (provider, key)
-    WHERE state IN ('planned', 'sending', 'submitted', 'completed', 'unknown');
-CREATE INDEX purchase_key ON purchase (provider, key, id);
-CREATE TABLE event (
-    id INTEGER PRIMARY KEY,
-    purchase_id INTEGER NOT NULL,
-    at REAL NOT NULL,
-    state TEXT NOT NULL,
-    note TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE run (
-    id TEXT PRIMARY KEY,
-    provider TEXT NOT NULL,
-    title TEXT NOT NULL,
-    sweep TEXT NOT NULL,
-    max_cost REAL,
-    choices TEXT NOT NULL DEFAULT '',
-    created_at REAL NOT NULL
-);
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE duration (model TEXT NOT NULL, provider TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL);
-CREATE INDEX duration_model ON duration (provider, model, at);
-"""
 
 
 class ClaimLostError(Exception):
@@ -201,12 +149,11 @@ class Store:
                     f"the ledger in {self._path.parent} was written by a newer qwen_widgets (schema {version}, "
                     f"this one knows {SCHEMA}); update the package."
                 )
-            if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    if statement.strip():
-                        db.execute(statement)
-            elif version == 1:
-                db.execute("ALTER TABLE purchase ADD COLUMN server_at REAL")
+            statements = (
+                TABLES if version == 0 else [line for v in range(version, SCHEMA) for line in UPGRADES[v]]
+            )
+            for statement in statements:
+                db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.execute("COMMIT")
         except BaseException:

@@ -23,6 +23,7 @@ from qwen_widgets.core import ledger as ledger_module
 from qwen_widgets.core.errors import BudgetError, LedgerError, RejectedError, UnknownOutcomeError
 from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.records import OPEN
+from qwen_widgets.core.schema import SCHEMA
 
 HERE = "http://127.0.0.1:1"
 PRICE = Decimal("0.03")
@@ -400,15 +401,29 @@ def test_a_newer_ledger_is_refused_in_one_sentence(qwen_home):
     assert not list(qwen_home.glob("ledger.corrupt*"))
 
 
-def test_a_ledger_of_the_first_schema_is_taken_along(qwen_home):
+#: What each schema added, taken away again: the file of an older version.
+_OLDER = {
+    2: ("ALTER TABLE purchase DROP COLUMN inputs", "ALTER TABLE purchase DROP COLUMN text", "DROP TABLE upload",
+        "DROP TABLE catalogue"),
+    1: ("ALTER TABLE purchase DROP COLUMN server_at",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_ledger_of_an_older_schema_is_taken_along(qwen_home, version):
     ledger = Ledger(qwen_home)
     record, _ = claim(ledger)
     ledger.close()
     with closing(sqlite3.connect(qwen_home / "ledger.sqlite3", isolation_level=None)) as db:
-        db.execute("ALTER TABLE purchase DROP COLUMN server_at")
-        db.execute("PRAGMA user_version = 1")
+        for newer in range(SCHEMA - 1, version - 1, -1):
+            for statement in _OLDER[newer]:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version}")
     ledger = Ledger(qwen_home)
     assert get(ledger, record.id).server_at is None
+    with closing(sqlite3.connect(qwen_home / "ledger.sqlite3")) as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA
+        assert db.execute("SELECT inputs, text FROM purchase").fetchone() == ("", None)
     ledger.close()
 
 
