@@ -11,19 +11,20 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
-from qwen_widgets.core.ledger import Ledger
+from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
 from qwen_widgets.grid.grid import Grid, Provider
-from qwen_widgets.grid.show import FrontEnd, front_end, open_view, short_path
+from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view, short_path
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings, Sources
 
@@ -167,6 +168,12 @@ class Studio(Sources):
     async def _priced(self, engine: Engine, provider: Provider, plan: Plan, max_cost: float | None) -> Plan:
         """Take up the API's prices and hold the plan to the limits, of the run and of the day."""
         plan = await engine.ask_prices(plan, accepted=max_cost is not None)
+        await self._check_limits(engine, provider, plan, max_cost)
+        return plan
+
+    async def _check_limits(
+        self, engine: Engine, provider: Provider, plan: Plan, max_cost: float | None
+    ) -> None:
         self._check_cost(plan, max_cost, provider)
         if plan.cost > 0:
             spent, budget = await engine.ledger.run(
@@ -177,7 +184,6 @@ class Studio(Sources):
                     f"this would cost {money(float(plan.cost))}, and {money(float(spent))} of the day's budget of "
                     f"{money(float(budget))} are spent; %qwen budget {float(spent + plan.cost):.2f} allows it."
                 )
-        return plan
 
     def _check_cost(self, plan: Plan, max_cost: float | None, provider: Provider) -> None:
         limit = self.settings.max_cost if max_cost is None else max_cost
@@ -211,6 +217,53 @@ class Studio(Sources):
 
         portal.run(fill())
         return job.grid
+
+    async def plan_into(
+        self, grid: Grid | None, sweep: Sweep, *, max_cost: float | None, title: str = "", priced: bool = True
+    ) -> Job:
+        """Plan a run of which a grid is to become larger, and of nothing else that the grid holds; on the portal.
+
+        Parameters
+        ----------
+        grid : Grid or None
+            None for a new one.
+        max_cost : float or None
+            US dollars that the run may cost; None for the setting.
+        priced : bool
+            Whether the API is asked for its prices; without, nothing is asked of anybody.
+
+        Raises
+        ------
+        BudgetError, SettingsError
+            Nothing was bought.
+        """
+        engine, provider = self.engine()
+        if grid is not None and provider.name != grid.provider.name:
+            raise _other_provider(grid, provider)
+        plan = await engine.plan(sweep)
+        if priced:
+            plan = await self._priced(engine, provider, plan, max_cost)
+        else:
+            await self._check_limits(engine, provider, plan, max_cost)
+        line = short_line(sweep, plan, provider)
+        if grid is None:
+            grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
+            return Job(grid, sweep, plan, engine, line)
+        return Job(grid, grid.sweep.joined(sweep), replace(plan, run_id=grid.run_id), engine, line)
+
+    async def launch(self, job: Job, view: View) -> None:
+        """Do a job's run on the portal, shown by a view that is there already, and await its end.
+
+        No cell of the notebook waits for it, so that the page's Stop is heard.
+        """
+        grid = job.grid
+        if view not in grid._views:
+            grid._views.append(view)
+        grid.stoppable = True
+        grid._begin(job.sweep, job.plan)
+        await job.engine.ledger.run(partial(_write_run, job))
+        grid._running = portal.submit(self._drive(job))
+        await asyncio.wrap_future(grid._running)
 
     def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
@@ -257,15 +310,7 @@ class Studio(Sources):
     def _begin(self, job: Job, kind: FrontEnd | None) -> Future[None]:
         """Show the job's grid in the cell that runs, and start its run on the portal."""
         job.grid._begin(job.sweep, job.plan)
-        job.engine.ledger.wait(
-            lambda db: db.write_run(
-                job.grid.run_id,
-                job.grid.provider.name,
-                job.grid.title,
-                job.sweep.to_json(),
-                float(job.plan.cost),
-            )
-        )
+        job.engine.ledger.wait(partial(_write_run, job))
         self._show(job.grid, kind, job.stop)
         job.grid._running = portal.submit(self._drive(job))
         return job.grid._running
@@ -335,10 +380,7 @@ class Studio(Sources):
         async def prepare() -> Job:
             engine, provider = self.engine()
             if provider.name != grid.provider.name:
-                raise SettingsError(
-                    f"this grid was made by {grid.provider.title} and the provider is now {provider.title}; "
-                    "its further pictures would not be comparable."
-                )
+                raise _other_provider(grid, provider)
             plan = await engine.plan(sweep, retry=retry)
             plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), None)
             return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
@@ -350,6 +392,18 @@ class Studio(Sources):
 
 def _nothing() -> None:
     pass
+
+
+def _write_run(job: Job, db: Store) -> None:
+    grid = job.grid
+    db.write_run(grid.run_id, grid.provider.name, grid.title, job.sweep.to_json(), float(job.plan.cost))
+
+
+def _other_provider(grid: Grid, provider: Provider) -> SettingsError:
+    return SettingsError(
+        f"this grid was made by {grid.provider.title} and the provider is now {provider.title}; "
+        "its further pictures would not be comparable."
+    )
 
 
 def _cell_mark() -> object:
@@ -388,7 +442,21 @@ def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[s
 
 def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
     """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``."""
-    facts = [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}"]
+    return " · ".join(
+        [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)]
+    )
+
+
+def short_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
+    """Return the line below a panel's button: ``2 × 4 = 8 · 3 already here · 5 new · $0.15 · about 20 s``."""
+    rows, columns = sweep.shape
+    count = len(plan.requests)
+    whole = f"{rows} × {columns} = {count}" if rows * columns == count > 1 else plural(count, "picture")
+    return " · ".join([whole, *_plan_facts(plan, provider)])
+
+
+def _plan_facts(plan: Plan, provider: Provider) -> list[str]:
+    facts = []
     here, fetch, keep, new = (plan.count(action) for action in ("here", "fetch", "keep", "buy"))
     if here:
         facts.append(f"{here} already here")
@@ -400,7 +468,7 @@ def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
     facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost)))
     if new:
         facts.append(f"about {seconds_text(max(1.0, round(plan.seconds)))}".replace(".0 s", " s"))
-    return " · ".join(facts)
+    return facts
 
 
 def say(line: str) -> None:

@@ -127,6 +127,21 @@ class Sweep:
         _check_count(len(requests), CAP)
         return Sweep(all_rows, all_seeds, requests)
 
+    def joined(self, other: Sweep) -> Sweep:
+        """Return a sweep with another one's rows and columns below and beside its own.
+
+        Only what one of both asks for is asked for: a place that neither names stays empty.
+        """
+        rows = tuple(dict.fromkeys((*self.rows, *other.rows)))
+        seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))
+        down = {row: r for r, row in enumerate(rows)}
+        across = {seed: c for c, seed in enumerate(seeds)}
+        requests = dict(self.requests)
+        for (r, c), request in other.requests.items():
+            requests.setdefault((down[other.rows[r]], across[other.seeds[c]]), request)
+        _check_count(len(requests), CAP)
+        return Sweep(rows, seeds, requests)
+
 
 def plan_sweep(
     prompts: PromptsLike,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from qwen_widgets.core.engine import CellState
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import HIGHEST_SEED
@@ -84,7 +86,8 @@ def describe(grid: Grid) -> GridView:
         running=running,
         stoppable=grid.stoppable,
         rows=tuple(
-            _row_view(sweep, r, [view for view in shown if view.row == r]) for r in range(len(sweep.rows))
+            _row_view(sweep, r, [view for view in shown if view.row == r], grid.marked_against)
+            for r in range(len(sweep.rows))
         ),
         columns=tuple(ColumnView(f"seed {seed}", str(seed)) for seed in sweep.seeds),
         cells=views,
@@ -125,14 +128,15 @@ def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) 
     return tuple(facts)
 
 
-def _row_view(sweep: Sweep, r: int, cells: list[CellView]) -> RowView:
+def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["first", "previous"]) -> RowView:
     row = sweep.rows[r]
+    other = sweep.rows[0 if against == "first" else max(0, r - 1)]
     done = sum(view.state == "stored" for view in cells)
     failed = sum(view.state in ("failed", "unknown") for view in cells)
     tally = f"{done} of {len(cells)}" + (f" · {failed} failed" if failed else "")
     return RowView(
         prompt=row.prompt,
-        parts=mark(row.prompt, sweep.rows[0].prompt),
+        parts=mark(row.prompt, other.prompt),
         note=_row_note(sweep, row),
         tally=tally,
         size=row.size.ratio or str(row.size),

@@ -214,6 +214,8 @@ class Grid:
         self._running: Future[None] | None = None
         #: Whether the page's Stop is heard: a kernel that runs a cell reads the page's messages after it.
         self.stoppable = False
+        #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
+        self.marked_against: Literal["first", "previous"] = "first"
         #: Showings of the grid, and what names the notebook cell that has shown it last; the studio's.
         self._views: list[View] = []
         self._shown_in: object = None
