@@ -33,6 +33,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\
 _NO_CREDIT = re.compile(
     r"insufficient\s+(credit|balance|fund)|top\s*up|not enough (credit|balance)", re.IGNORECASE
 )
+#: Control characters, which no prompt may hold.
+_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _KEY = re.compile(r"(api[ _-]?key|token|unauthori[sz]ed)", re.IGNORECASE)
 
 ENDED_BADLY = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted"})
@@ -55,7 +57,7 @@ class Prediction:
     status : str
         In lower case; `completed` and the members of `ENDED_BADLY` are final, any other is not.
     outputs : tuple of str
-        Addresses of the pictures.
+        Addresses of the pictures; of a model that makes text, the text or the address of a file that holds it.
     flagged : bool
         Whether the service marked an output as not safe for work.
     seconds : float or None
@@ -217,11 +219,34 @@ def _outputs(value: Any) -> tuple[str, ...]:
     return tuple(address for item in items if (address := _address(item)))
 
 
+#: Names under which an object holds an address, then those under which it holds a text.
+_NAMES = (
+    "url", "image", "image_url", "download_url", "uri",
+    "text", "prompt", "enhanced_prompt", "optimized_prompt", "output", "result", "content",
+)  # fmt: skip
+
+
 def _address(value: Any) -> str:
-    if isinstance(value, dict):
-        named = (value.get(name) for name in ("url", "image", "image_url", "download_url", "uri"))
-        return next((address for address in named if isinstance(address, str) and address), "")
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else ""
+    # And one object further down: {"output": {"text": …}}.
+    for holder in (value, *(inner for inner in value.values() if isinstance(inner, dict))):
+        named = (holder.get(name) for name in _NAMES)
+        if found := next((text for text in named if isinstance(text, str) and text), ""):
+            return found
+    return ""
+
+
+def read_text(output: str) -> str:
+    """Return what a model that makes text has said: the output itself, or the text of the JSON object that it is."""
+    said = output.strip()
+    if said.startswith(("{", "[")):
+        try:
+            read = read_json(said.encode("utf-8", "replace"))
+        except BadAnswerError:
+            read = None
+        said = next(iter(_outputs(read)), said)
+    return " ".join(_PLAIN.sub(" ", said.encode("utf-8", "replace").decode()).split())
 
 
 def _flagged(value: Any) -> bool:

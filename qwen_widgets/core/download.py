@@ -1,4 +1,4 @@
-"""Downloads: a picture's address in, a whole file out. No key, no cookie; every step of a redirect is checked.
+"""Downloads: an address in, a picture's whole file or a short text out. No key, no cookie; each redirect is checked.
 
 Imports httpx, as `wavespeed` and `transport` do and nobody else.
 """
@@ -12,17 +12,19 @@ import os
 import re
 import stat
 import time
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from qwen_widgets.core.errors import ExpiredError, PictureError, UnavailableError, clean
+from qwen_widgets.core.errors import ExpiredError, PictureError, TextError, UnavailableError, clean
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
 LARGEST_PICTURE = 64 << 20
+#: A prompt has at most a few thousand characters.
+LARGEST_TEXT = 64 << 10
 #: A download slower than this, in bytes a second after the grace, is given up and tried anew.
 SLOWEST = 2048
 MOST_REDIRECTS = 3
@@ -103,6 +105,46 @@ class Downloads:
             raise UnavailableError(f"The picture could not be fetched ({done.words}).", paid="yes")
         return done
 
+    async def read_text(self, address: str) -> str:
+        """Fetch a short text into memory.
+
+        Raises
+        ------
+        ExpiredError
+            HTTP 403, 404 or 410: the address no longer works.
+        TextError
+            Larger than 64 KB, or not UTF-8.
+        UnavailableError
+            Anything else that was wrong with it.
+        """
+        done = await contained(self._read(address), self._timeouts.whole_call)
+        if isinstance(done, Broken):
+            raise UnavailableError(f"The text could not be fetched ({done.words}).", paid="yes")
+        try:
+            return done.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            pass
+        raise TextError("What came as a text is not UTF-8.")
+
+    async def _read(self, address: str) -> bytes:
+        url = self._check_url(address, "text")
+        for _ in range(MOST_REDIRECTS + 1):
+            async with self._get(url, {"Accept": "text/plain, application/json, */*"}, "text") as response:
+                if not response.has_redirect_location:
+                    return await _small(response)
+                following = str(response.headers["location"])
+            url = self._check_url(str(url.join(following)), "text")
+        raise UnavailableError("The text's address redirects too often.", paid="yes")
+
+    def _get(
+        self, url: httpx.URL, headers: dict[str, str], what: str = "picture"
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        if self._client is None:
+            self._client = new_client(self._timeouts, loopback=self._loopback, app=self._app)
+        guard = _PeerGuard(url, loopback=self._loopback, what=what)
+        extensions = {} if self._app is not None else {"trace": guard}
+        return self._client.stream("GET", url, headers=headers, extensions=extensions)
+
     async def _follow(self, address: str, into: Path) -> Downloaded:
         url = self._check_url(address)
         for _ in range(MOST_REDIRECTS + 1):
@@ -120,10 +162,7 @@ class Downloads:
             headers["Range"] = f"bytes={had}-"
             if self._begun[into].validator:
                 headers["If-Range"] = self._begun[into].validator
-        if self._client is None:
-            self._client = new_client(self._timeouts, loopback=self._loopback, app=self._app)
-        extensions = {} if self._app is not None else {"trace": _PeerGuard(url, loopback=self._loopback)}
-        async with self._client.stream("GET", url, headers=headers, extensions=extensions) as response:
+        async with self._get(url, headers) as response:
             if response.has_redirect_location:
                 return str(response.headers["location"])
             if response.status_code in _GONE:
@@ -206,15 +245,15 @@ class Downloads:
         del self._begun[into]
         return Downloaded(into, length, digest.hexdigest())
 
-    def _check_url(self, address: str) -> httpx.URL:
-        """Return the address, or raise where it is none that a picture may come from."""
+    def _check_url(self, address: str, what: str = "picture") -> httpx.URL:
+        """Return the address, or raise where it is none that a picture (or a text) may come from."""
         url: httpx.URL | None = None
         with suppress(httpx.InvalidURL, ValueError):
             url = httpx.URL(address.strip())
         if url is None or not url.host:
             raise _unfit(f"The service gave no usable address: {clean(address, longest=80)}")
         if url.userinfo:
-            raise _unfit("The picture's address carries a user name; it was not opened.")
+            raise _unfit(f"The {what}'s address carries a user name; it was not opened.")
         if self._app is not None:
             if url.host != self._app_host:
                 raise _unfit("The embedded service gave a foreign address.")
@@ -222,7 +261,7 @@ class Downloads:
         if self._loopback and is_loopback(url.host) and url.scheme in ("http", "https"):
             return url
         if url.scheme != "https" or url.port not in (None, 443):
-            raise _unfit(f"The picture's address is not https on port 443: {clean(url.host, longest=80)}")
+            raise _unfit(f"The {what}'s address is not https on port 443: {clean(url.host, longest=80)}")
         return url
 
 
@@ -233,7 +272,8 @@ class _PeerGuard:
     `trace` extension. One that goes to a proxy is not judged; its address says nothing of the picture's server.
     """
 
-    def __init__(self, url: httpx.URL, *, loopback: bool) -> None:
+    def __init__(self, url: httpx.URL, *, loopback: bool, what: str = "picture") -> None:
+        self._what = what
         self._host = url.raw_host.decode("ascii")
         self._loopback = loopback
         self._direct = False
@@ -246,7 +286,7 @@ class _PeerGuard:
             peer = stream.get_extra_info("server_addr")
             if not isinstance(peer, tuple) or not self._allows(str(peer[0])):
                 await stream.aclose()
-                raise _unfit("The picture's address leads into a private network.")
+                raise _unfit(f"The {self._what}'s address leads into a private network.")
 
     def _allows(self, host: str) -> bool:
         try:
@@ -259,6 +299,22 @@ class _PeerGuard:
                 inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
             address = inner or address
         return (address.is_global and not address.is_multicast) or (self._loopback and address.is_loopback)
+
+
+async def _small(response: httpx.Response) -> bytes:
+    """Return the body of an answer that may hold a text."""
+    if response.status_code in _GONE:
+        raise ExpiredError(f"The text's address no longer works (HTTP {response.status_code}).")
+    if response.status_code != 200:
+        raise UnavailableError(f"The text's server answered HTTP {response.status_code}.", paid="yes")
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnavailableError("The text came compressed, which was not asked for.", paid="yes")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_TEXT:
+            raise TextError("What came as a text has more than 64 KB.")
+    return bytes(body)
 
 
 def _validator(response: httpx.Response) -> str:

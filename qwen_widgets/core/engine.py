@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Literal
 
 from qwen_widgets.core import pacing
+from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import (
     BudgetError,
     LedgerError,
@@ -25,7 +26,7 @@ from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import OPEN, Record
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import Order
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 
@@ -75,7 +76,7 @@ class Plan:
     """
 
     run_id: str
-    requests: Mapping[str, ImageRequest]
+    requests: Mapping[str, Order]
     actions: Mapping[str, Action]
     records: Mapping[str, Record]
     prices: Mapping[str, Decimal]
@@ -157,7 +158,24 @@ class Engine:
         retry : bool
             Buy again what failed for good or is unknown.
         """
-        requests = {request.key: request for request in sweep.unique}
+        return await self.plan_orders(sweep.unique, fresh=fresh, retry=retry)
+
+    async def plan_orders(
+        self,
+        orders: Sequence[Order],
+        *,
+        fresh: bool = False,
+        retry: bool = False,
+        pending: Sequence[Order] = (),
+    ) -> Plan:
+        """Look up what is here of some orders, and say what a run of them would do.
+
+        Parameters
+        ----------
+        pending : sequence of Order
+            Further purchases whose words aren't known yet; they count as bought, each like the one that is given.
+        """
+        requests = {order.key: order for order in orders}
         records = await self.ledger.run(lambda db: db.latest(self.provider, requests))
         await self._read_window()
         actions: dict[str, Action] = {}
@@ -167,10 +185,13 @@ class Engine:
             actions[key] = self._action(record, fresh=fresh, retry=retry)
             if retry and record is not None and record.state == "unknown":
                 closing.append(record.id)
+        for order in pending:
+            key = f"pending {len(requests)}"
+            requests[key], actions[key] = order, "buy"
         prices = {key: Decimal(0) if self.free else request.model.price for key, request in requests.items()}
         new = sum(action == "buy" for action in actions.values())
-        model = sweep.models[0] if sweep.models else None
-        known = await self.durations(model.id) if model else []
+        first = next(iter(requests.values()), None)
+        known = await self.durations(first.model.id) if first is not None else []
         return Plan(
             run_id=uuid.uuid4().hex[:12],
             requests=requests,
@@ -189,6 +210,8 @@ class Engine:
         if record.state == "stored":
             if fresh:
                 return "buy"
+            if record.makes_text:
+                return "here"
             assert record.sha256 is not None
             assert record.suffix is not None
             return "here" if self.store.intact(record.sha256, record.suffix) else "fetch"
@@ -239,9 +262,10 @@ class Engine:
                 asked = (self.clock.monotonic(), said if said >= 0 else model.price)
                 self._prices[model.id] = asked
             price = asked[1]
+            what = "a text" if makes_text(model.id) else "a picture"
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
                 raise BudgetError(
-                    f"the API asks ${price.normalize():f} for a picture of {model.name}, and ${model.price} was "
+                    f"the API asks ${price.normalize():f} for {what} of {model.name}, and ${model.price} was "
                     "expected; nothing was bought.",
                     next_step="A limit for this run accepts it: --max-cost 1 (max_cost=1 in Python).",
                 )
@@ -482,7 +506,7 @@ class _Run:
                 await self.ledger.run(partial(Store.release, row_id=record.id))
         raise UnavailableError("The service does not keep what it was asked for.")
 
-    async def _claim(self, request: ImageRequest, after: int) -> tuple[Record, bool]:
+    async def _claim(self, request: Order, after: int) -> tuple[Record, bool]:
         price = self.plan.prices[request.key]
         return await self.ledger.run(
             lambda db: db.claim(self.engine.provider, request, self.plan.run_id, price, after=after)
@@ -511,7 +535,7 @@ class _Run:
                 return False
             record = found[key]
 
-    async def _complete(self, key: str, request: ImageRequest, record: Record) -> bool:
+    async def _complete(self, key: str, request: Order, record: Record) -> bool:
         """Bring a claimed row to its end; False where a free picture has to be asked for anew."""
         ended = await Purchase(self.engine, self, request).drive(record)
         if ended is None:

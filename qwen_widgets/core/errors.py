@@ -206,6 +206,14 @@ class PictureError(QwenError):
     next_step = "The file is kept beside the ledger; grid.retry() buys it again."
 
 
+class TextError(QwenError):
+    """What came as an enhanced prompt can't be used: no text, too large, not UTF-8."""
+
+    title = "Bad text"
+    paid: Paid = "yes"
+    next_step = "The original prompt stays as it is."
+
+
 class StoppedError(QwenError):
     """The run was stopped before this picture was bought."""
 

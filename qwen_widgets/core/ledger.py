@@ -25,7 +25,7 @@ from qwen_widgets.core import errors
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, dump_error, read_record
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
 
 T = TypeVar("T")
@@ -283,7 +283,7 @@ class Store:
     # --- writing --------------------------------------------------------------------------------------
 
     def claim(
-        self, provider: str, request: ImageRequest, run_id: str, price: Decimal, *, after: int = 0
+        self, provider: str, request: Order, run_id: str, price: Decimal, *, after: int = 0
     ) -> tuple[Record, bool]:
         """Plan a purchase, or find the one that is open already, or was made since the caller looked.
 
@@ -315,10 +315,10 @@ class Store:
                 return read_record(newer), False
             cursor = self._db.execute(
                 "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
-                " owner, lease_until, created_at) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " owner, lease_until, created_at, inputs) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     provider, request.key, request.model.id, request.prompt, *request.size, request.seed,
-                    run_id, int(price * MICRO), self.owner, now + LEASE, now,
+                    run_id, int(price * MICRO), self.owner, now + LEASE, now, request.inputs,
                 ),
             )  # fmt: skip
             row_id = int(cursor.lastrowid or 0)

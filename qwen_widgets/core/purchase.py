@@ -1,4 +1,4 @@
-"""One purchase, from its claimed row to its picture: submit, reconcile, poll, download, store.
+"""One purchase, from its claimed row to its picture (or text): submit, reconcile, poll, download, store.
 
 The order of the steps is the guarantee: a row says `sending` before a byte of the submit leaves, the
 prediction's id is written before anything else is looked at, and a picture is `stored` only after its file is
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import stamina
 
 from qwen_widgets.core import pacing, pictures, reconcile
-from qwen_widgets.core.answers import Prediction
+from qwen_widgets.core.answers import Prediction, read_text
+from qwen_widgets.core.enhancer import is_address
 from qwen_widgets.core.errors import (
     BudgetError,
     ExpiredError,
@@ -27,13 +28,14 @@ from qwen_widgets.core.errors import (
     QwenError,
     RateLimitedError,
     StillRunningError,
+    TextError,
     UnavailableError,
     UnknownOutcomeError,
 )
 from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.pacing import PollDelays, Stop
 from qwen_widgets.core.records import OPEN, Record, State
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import Order
 
 if TYPE_CHECKING:
     from qwen_widgets.core.engine import Engine
@@ -43,6 +45,8 @@ _FRESH = 30.0
 _MOST_NOT_SENT = 5
 _LONGEST_LIMITED = 900.0
 _DOWNLOAD_TRIES = 8
+#: Characters of an enhanced prompt; no model takes near so many.
+_LONGEST_TEXT = 20_000
 _ABSENT = "proven absent"
 #: How often the history is asked anew because its Date shows that the wrong minutes were asked for.
 _MOST_DATES = 3
@@ -68,11 +72,11 @@ class Purchase:
 
     Parameters
     ----------
-    request : ImageRequest or None
+    request : Order or None
         None for an unassigned row, which can only be fetched.
     """
 
-    def __init__(self, engine: Engine, run: RunSide, request: ImageRequest | None) -> None:
+    def __init__(self, engine: Engine, run: RunSide, request: Order | None) -> None:
         self.engine = engine
         self.run = run
         self.request = request
@@ -113,7 +117,7 @@ class Purchase:
                 record = ended
             elif record.state == "completed":
                 self.run.tell(record.key, "completed", record)
-                fetched = await self._fetch(record)
+                fetched = await (self._hear(record) if record.makes_text else self._fetch(record))
                 if fetched is None:
                     return record
                 record = fetched
@@ -430,6 +434,35 @@ class Purchase:
             got_width=checked.size.width,
             got_height=checked.size.height,
         )
+
+    async def _hear(self, record: Record) -> Record | None:
+        """Take the text of a model that makes text, out of the answer or from the address in it."""
+        try:
+            output = record.outputs[0] if record.outputs else ""
+            if is_address(output):
+                output = await self._fetch_text(record)
+            text = read_text(output)
+            if not text:
+                raise TextError("What came as a text is empty.")
+            if len(text) > _LONGEST_TEXT:
+                raise TextError(f"What came as a text has {len(text):,} characters.")
+        except ExpiredError as error:
+            error.prediction_id = record.prediction_id
+            return await self._move(record, "expired", error=error)
+        except TextError as error:
+            error.prediction_id = record.prediction_id
+            return await self._move(record, "invalid_output", error=error)
+        except QwenError as error:
+            self._leave_open(record, error)
+            return None
+        return await self._move(record, "stored", text=text)
+
+    async def _fetch_text(self, record: Record) -> str:
+        text = ""
+        async for attempt in self._tries():
+            with attempt:
+                text = await self.engine.client.read_text(record.outputs[0].strip())
+        return text
 
     async def _download(self, record: Record, part: Path) -> tuple[str, pictures.Checked]:
         outputs = record.outputs

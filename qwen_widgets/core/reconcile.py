@@ -78,11 +78,24 @@ def likeness(echoed: Mapping[str, Any] | None, record: Record) -> Literal["same"
     A field that is missing or can't be read speaks neither way, and is no proof: it makes a "perhaps".
     """
     given = echoed or {}
+    if record.makes_text:
+        return _text_likeness(given, record)
     prompt, seed, size = given.get("prompt"), integer(given.get("seed")), _size(given.get("size"))
     alike = (
         None if not isinstance(prompt, str) else _words(prompt) == _words(record.prompt),
         None if seed is None else seed == record.seed,
         None if size is None else size == tuple(record.size),
+    )
+    if False in alike:
+        return "other"
+    return "perhaps" if None in alike else "same"
+
+
+def _text_likeness(given: Mapping[str, Any], record: Record) -> Literal["same", "perhaps", "other"]:
+    text, style = given.get("text"), given.get("style")
+    alike = (
+        None if not isinstance(text, str) else _words(text) == _words(record.prompt),
+        None if not isinstance(style, str) else style == record.text_request().style,
     )
     if False in alike:
         return "other"

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from qwen_widgets.core import errors
+from qwen_widgets.core.enhancer import TextRequest, makes_text
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import Size, find_model
 from qwen_widgets.core.request import ImageRequest
@@ -61,6 +62,15 @@ class Record:
     sent_at: float | None
     #: When it was sent by the server's clock, as far as that was known then.
     server_at: float | None = None
+    #: JSON of what was asked for beside prompt, size and seed.
+    inputs: str = ""
+    #: What a model that makes text has answered.
+    text: str | None = None
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether it is an enhanced prompt and no picture."""
+        return makes_text(self.model)
 
     @property
     def unassigned(self) -> bool:
@@ -76,6 +86,10 @@ class Record:
             The row is unassigned, or its model is no longer known.
         """
         return ImageRequest(self.prompt, self.seed, self.size, find_model(self.model))
+
+    def text_request(self) -> TextRequest:
+        """Return what an enhanced prompt was asked with."""
+        return TextRequest.remembered(self.prompt, self.inputs)
 
     @property
     def spent(self) -> Decimal:
@@ -113,6 +127,8 @@ def read_record(row: Mapping[str, Any]) -> Record:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         server_at=row["server_at"],
+        inputs=row["inputs"],
+        text=row["text"],
     )
 
 

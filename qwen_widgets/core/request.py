@@ -7,9 +7,41 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, Model, Size
+
+
+class Order(Protocol):
+    """What can be bought: a picture, or an enhanced prompt."""
+
+    @property
+    def prompt(self) -> str:
+        """The words."""
+
+    @property
+    def seed(self) -> int:
+        """The seed, -1 where there is none."""
+
+    @property
+    def size(self) -> Size:
+        """Pixels, 0 × 0 where there is none."""
+
+    @property
+    def model(self) -> Model:
+        """Who is to make it."""
+
+    @property
+    def inputs(self) -> str:
+        """JSON of what it holds beside prompt, size and seed; empty where there is nothing."""
+
+    @property
+    def key(self) -> str:
+        """The content key: equal keys are one purchase."""
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body of the submit."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,11 @@ class ImageRequest:
         """The content key: 64 hex digits over everything that decides what the picture is."""
         text = json.dumps({"model": self.model.id, **self.body()}, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def inputs(self) -> str:
+        """JSON of what it holds beside prompt, size and seed, as the ledger keeps it."""
+        return ""
 
     def body(self) -> dict[str, object]:
         """Return the JSON body of the submit, exactly the inputs that the model's schema names."""

@@ -34,7 +34,7 @@ from qwen_widgets.core.errors import (
 )
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.models import Model
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import Order
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
 DEFAULT_BASE_URL = "https://api.wavespeed.ai/api/v3"
@@ -108,8 +108,8 @@ class WaveSpeed:
 
     # --- the calls of the API -------------------------------------------------------------------------
 
-    async def submit(self, request: ImageRequest) -> Prediction:
-        """Buy one picture. Sends one POST, never two.
+    async def submit(self, request: Order) -> Prediction:
+        """Buy one picture or text. Sends one POST, never two.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class WaveSpeed:
         """Return the account's balance in US dollars."""
         return self._money(await self._get("GET", "/balance"), "balance")
 
-    async def price(self, request: ImageRequest) -> Decimal:
+    async def price(self, request: Order) -> Decimal:
         """Return what the API would charge for a request, US dollars; asking is free."""
         body = {"model_id": request.model.id, "inputs": request.body()}
         data = await self._get("POST", "/model/price", body)
@@ -248,6 +248,10 @@ class WaveSpeed:
     async def download(self, address: str, into: Path) -> Downloaded:
         """Fetch a picture into a file; errors as in `Downloads.download`."""
         return await self._downloads.download(address, into)
+
+    async def read_text(self, address: str) -> str:
+        """Fetch a text that an output names by its address; errors as in `Downloads.read_text`."""
+        return await self._downloads.read_text(address)
 
     # --- transport --------------------------------------------------------------------------------------
 

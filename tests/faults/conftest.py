@@ -9,23 +9,24 @@ import sqlite3
 import ssl
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import stamina
 from PIL import Image
-from server import FaultServer
+from server import OPTIMIZER, FaultServer
 
 from qwen_widgets.core import pacing, reconcile
 from qwen_widgets.core.engine import CellUpdate, Engine
+from qwen_widgets.core.enhancer import TextRequest
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger
 from qwen_widgets.core.models import DEFAULT_MODEL, Size
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import ImageRequest, Order
 from qwen_widgets.core.sweep import plan_sweep
 from qwen_widgets.core.transport import Timeouts
 from qwen_widgets.core.wavespeed import WaveSpeed
@@ -55,7 +56,7 @@ def full_traceback(error: BaseException) -> str:
 def check_invariants(
     server: FaultServer,
     home: Path,
-    requests: Iterable[ImageRequest],
+    requests: Iterable[Order],
     *,
     resends: int = 0,
     foreign: FaultServer | None = None,
@@ -101,6 +102,9 @@ def check_invariants(
     # I4 stored means stored; I8 what was got is known, so that what differs can be marked
     for row in rows:
         if row["state"] != "stored":
+            continue
+        if row["model"] == OPTIMIZER:
+            assert row["text"], "I4: a text is not there"
             continue
         path = PictureStore(home).path(row["sha256"], row["suffix"])
         data = path.read_bytes()
@@ -213,7 +217,7 @@ class Rig:
     engine: Engine
     server: FaultServer
     home: Path
-    requests: list[ImageRequest] = field(default_factory=list)
+    requests: list[Order] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     resends: int = 0
     stop: Stop = field(default_factory=Stop)
@@ -223,9 +227,20 @@ class Rig:
     ) -> list[CellUpdate]:
         """Do a sweep; the last update of each request, in the order they ended."""
         sweep = plan_sweep(prompt, seeds=seeds, sizes=(256, 256))
-        self.requests += sweep.unique
+        return await self.buy(sweep.unique, retry=retry, fresh=fresh)
+
+    async def enhance(self, text: str = "a red fox", style: str = "default", **options: bool) -> CellUpdate:
+        """Have one prompt enhanced."""
+        [update] = await self.buy([TextRequest(text, style)], **options)
+        return update
+
+    async def buy(
+        self, orders: Sequence[Order], *, retry: bool = False, fresh: bool = False
+    ) -> list[CellUpdate]:
+        """Buy what isn't here; the last update of each, in the order they ended."""
+        self.requests += orders
         self.resends += retry or fresh
-        plan = await self.engine.plan(sweep, retry=retry, fresh=fresh)
+        plan = await self.engine.plan_orders(orders, retry=retry, fresh=fresh)
         last: dict[str, CellUpdate] = {}
         async for update in self.engine.run(plan, self.stop):
             last[update.key] = update

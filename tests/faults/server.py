@@ -36,7 +36,8 @@ from typing import Any
 from PIL import Image
 
 API = "/api/v3"
-ROUTES = ("submit", "result", "history", "balance", "price", "picture", "connect", "tls", "other")
+ROUTES = ("submit", "result", "history", "balance", "price", "models", "picture", "connect", "tls", "other")
+OPTIMIZER = "wavespeed-ai/prompt-optimizer"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Made:
         """The content key, as `ImageRequest.key`."""
         text = json.dumps({"model": self.model, **self.inputs}, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """What the enhancer makes of it."""
+        return f"{self.inputs['text']}, {self.inputs['style']}, in fine detail"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -388,6 +394,8 @@ class FaultServer:
         Items that a page of the history has at most.
     history_lag : float
         Seconds until a prediction is in the history.
+    models : list
+        The catalogue.
     """
 
     def __init__(self, *, seconds: float = 0.03) -> None:
@@ -396,6 +404,8 @@ class FaultServer:
         self.page_cap = 100
         self.history_lag = 0.0
         self.tells_total = True
+        #: What GET /models lists.
+        self.models: list[Any] = []
         self.predictions: dict[str, Made] = {}
         self.paid: defaultdict[str, list[str]] = defaultdict(list)
         self.seen: list[Seen] = []
@@ -445,6 +455,9 @@ class FaultServer:
 
     def picture_url(self, prediction_id: str) -> str:
         return f"{self.origin}/out/{prediction_id}.png"
+
+    def text_url(self, prediction_id: str) -> str:
+        return f"{self.origin}/out/{prediction_id}.txt"
 
     def requests(self, route: str) -> list[Seen]:
         with self._changed:
@@ -579,6 +592,11 @@ class FaultServer:
             return self._told({"balance": 12.5})
         if seen.route == "price":
             return self._told({"model_id": seen.json["model_id"], "price": 0.03, "discounted_price": 0.027})
+        if seen.route == "models":
+            return self._told(self.models)
+        if seen.route == "picture" and seen.target.endswith(".txt"):
+            text = self.predictions[seen.target.removeprefix("/out/").partition(".")[0]].text
+            return 200, text.encode(), {"Content-Type": "text/plain"}
         if seen.route == "picture":
             name = seen.target.removeprefix("/out/").partition(".")[0]
             made = self.predictions.get(name)
@@ -594,11 +612,12 @@ class FaultServer:
 
     def _describe(self, made: Made) -> dict[str, Any]:
         done = time.time() >= made.created + self.seconds
+        output = made.text if made.model == OPTIMIZER else self.picture_url(made.id)
         told = {
             "id": made.id,
             "model": made.model,
             "status": "completed" if done else "processing",
-            "outputs": [self.picture_url(made.id)] if done else [],
+            "outputs": [output] if done else [],
             "has_nsfw_contents": [False] if done else [],
             "error": "",
             "urls": {"get": f"{self.base_url}/predictions/{made.id}/result"},
@@ -645,6 +664,7 @@ def _route(method: str, target: str) -> str:
     named = {
         ("POST", "/predictions"): "history",
         ("GET", "/balance"): "balance",
+        ("GET", "/models"): "models",
         ("POST", "/model/price"): "price",
     }
     if (method, path) in named:

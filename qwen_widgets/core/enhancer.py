@@ -1,0 +1,124 @@
+"""The Prompt Enhancer: what it is asked with, its styles, and a sweep with enhanced prompts in it. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.models import Model, Size
+
+#: The model behind it; it makes text, so it is no picture's model and not among those.
+OPTIMIZER = Model(
+    id="wavespeed-ai/prompt-optimizer",
+    name="prompt-optimizer",
+    title="Prompt Enhancer",
+    price=Decimal("0.001"),
+)
+STYLES = ("default", "artistic", "photographic", "technical", "anime", "realistic")
+DEFAULT_STYLE = STYLES[0]
+BOTH = "both"
+_ADDRESS = re.compile(r"https?://\S+")
+
+
+def makes_text(model_id: str) -> bool:
+    """Whether what a model makes is a text and no picture."""
+    return model_id == OPTIMIZER.id
+
+
+def is_address(output: str) -> bool:
+    """Whether an output is no text but the address of one."""
+    return _ADDRESS.fullmatch(output.strip()) is not None
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """What one enhanced prompt is asked with.
+
+    Beside `ImageRequest` so that a text is bought with the very guarantees of a picture: it has the same attributes,
+    its seed is -1 and its size 0 × 0.
+
+    Parameters
+    ----------
+    prompt : str
+        The prompt as it is; not empty.
+    style : str
+        One of `STYLES`.
+
+    Raises
+    ------
+    InputError
+    """
+
+    prompt: str
+    style: str = DEFAULT_STYLE
+
+    seed = -1
+    size = Size(0, 0)
+    model = OPTIMIZER
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise InputError("enhance: give a prompt that is not empty.")
+        check_style(self.style)
+
+    @cached_property
+    def key(self) -> str:
+        """The content key, over the text and the style: the same words again are never asked for twice."""
+        text = json.dumps({"model": self.model.id, **self.body()}, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+    @property
+    def inputs(self) -> str:
+        """What it holds beside the prompt, as the ledger keeps it."""
+        return json.dumps({"style": self.style})
+
+    @classmethod
+    def remembered(cls, prompt: str, inputs: str) -> TextRequest:
+        """Return the request of a row of the ledger."""
+        return cls(prompt, json.loads(inputs or "{}").get("style", DEFAULT_STYLE))
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body of the submit."""
+        return {"text": self.prompt, "mode": "image", "style": self.style}
+
+
+def check_style(style: str) -> str:
+    """Return the style, or raise InputError with the nearest one."""
+    if style not in STYLES:
+        near = difflib.get_close_matches(str(style).lower(), (*STYLES, BOTH), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"it is {', '.join(STYLES)}, or both:STYLE."
+        raise InputError(f"enhance {style!r}: there is no such style; {hint}")
+    return style
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a run's prompts are to be enhanced: in which style, and whether the originals stay beside them."""
+
+    style: str = DEFAULT_STYLE
+    both: bool = False
+
+
+def read_wish(value: str | bool | None) -> Wish | None:
+    """Read ``True``, ``"anime"``, ``"both"`` or ``"both:anime"``; None for no enhancing.
+
+    Raises
+    ------
+    InputError
+    """
+    if value is None or value is False:
+        return None
+    if value is True:
+        return Wish()
+    if not isinstance(value, str):
+        raise InputError(f"enhance {value!r}: give a style, such as {STYLES[1]}, or both.")
+    first, colon, second = (part.strip().lower() for part in value.partition(":"))
+    if first == BOTH:
+        return Wish(check_style(second if colon else DEFAULT_STYLE), both=True)
+    return Wish(check_style(value.strip().lower() or DEFAULT_STYLE))

@@ -1,0 +1,191 @@
+"""The Prompt Enhancer costs money: it is bought with the guarantees of a picture, and every form of answer is read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+
+import pytest
+from conftest import CANARY, IMPATIENT
+from server import (
+    OPTIMIZER,
+    accepted,
+    contract,
+    envelope,
+    fin,
+    hang,
+    lose_answer,
+    redirect,
+    reply,
+    reset,
+    served,
+    with_data,
+)
+
+from qwen_widgets.core.enhancer import TextRequest
+from qwen_widgets.core.errors import TextError, UnknownOutcomeError
+from qwen_widgets.core.ledger import Ledger
+from qwen_widgets.core.pacing import Stop
+
+TEXT = "a red fox, default, in fine detail"
+
+
+async def test_the_same_text_and_style_is_asked_for_once(server, rig):
+    first, again = await rig.enhance(), await rig.enhance()
+    assert (first.state, first.record.text, first.cached) == ("stored", TEXT, False)
+    assert (again.state, again.record.text, again.cached) == ("stored", TEXT, True)
+    other = await rig.enhance(style="anime")
+    assert other.record.text == "a red fox, anime, in fine detail"
+    assert len(server.submits) == 2
+    assert server.submits[0].json == {"text": "a red fox", "mode": "image", "style": "default"}
+    assert server.submits[0].target == f"/api/v3/{OPTIMIZER}"
+    assert float(first.record.spent) == 0.001
+    assert server.requests("picture") == []
+
+
+FORMS = {
+    "text": "a fox\nin snow",
+    "object": {"text": "a fox in snow"},
+    "object in an object": {"output": {"prompt": "a fox in snow"}},
+    "JSON as text": json.dumps({"enhanced_prompt": "a fox in snow"}),
+    "control characters": "a fox\x07\tin snow\x00",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("listed", [True, False], ids=["in a list", "alone"])
+async def test_an_answer_as_text_and_as_an_object_is_read(name, listed, server, rig):
+    said = FORMS[name]
+    server.on_result(with_data(status="completed", outputs=[said] if listed else said), times=None)
+    update = await rig.enhance()
+    assert (update.state, update.record.text) == ("stored", "a fox in snow")
+
+
+@pytest.mark.parametrize("body", ["a fox in snow\n", "\ufeffa fox in snow", '{"text": "a fox in snow"}'])
+async def test_the_address_of_a_text_file_is_followed_without_the_key(body, server, rig):
+    server.on_result(with_data(status="completed", outputs=[server.text_url("t")]), times=None)
+    server.on_picture(reply(500), served(body.encode(), content_type="text/plain"))
+    update = await rig.enhance()
+    assert (update.state, update.record.text) == ("stored", "a fox in snow")
+    assert len(server.submits) == 1
+    for seen in server.requests("picture"):
+        assert CANARY not in seen.text
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (served(b"x" * (64 << 10) + b"x"), "64 KB"),
+        (served(b"\xff\xfe\x00a"), "UTF-8"),
+        (served(b" \n "), "empty"),
+        (served(b"x" * 30_000), "30,000 characters"),
+    ],
+)
+async def test_what_is_no_text_is_said_and_kept_as_paid(behaviour, words, server, rig):
+    server.on_result(with_data(status="completed", outputs=[server.text_url("t")]), times=None)
+    server.on_picture(behaviour)
+    update = await rig.enhance()
+    assert update.state == "invalid_output"
+    assert isinstance(update.error, TextError)
+    assert words in update.error.message
+    assert update.record.text is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://203.0.113.7/a.txt", "https://user:pw@example.com/a.txt", "https://example.com:8443/a.txt"],
+)
+async def test_a_text_from_an_unfit_address_is_not_fetched(address, server, rig):
+    server.on_result(with_data(status="completed", outputs=[address]), times=None)
+    update = await rig.enhance()
+    assert update.state == "completed"
+    assert "The text's address" in update.error.message
+
+
+async def test_a_redirect_to_elsewhere_is_checked(server, foreign, rig):
+    server.on_result(with_data(status="completed", outputs=[server.text_url("t")]), times=None)
+    server.on_picture(redirect("http://203.0.113.7/a.txt"), times=None)
+    assert (await rig.enhance()).state == "completed"
+
+
+@pytest.mark.parametrize("lost", [reset, fin, reply(502, "bad gateway"), envelope({})])
+@pytest.mark.parametrize("echo", [True, False], ids=["echoed", "not echoed"])
+async def test_a_lost_answer_is_found_and_not_asked_for_again(lost, echo, server, rig):
+    server.echo = echo
+    server.on_submit(accepted(lost))
+    update = await rig.enhance()
+    assert (update.state, update.record.text) == ("stored", TEXT)
+    assert len(server.submits) == 1
+
+
+async def test_what_can_not_be_found_out_stays_unknown_and_counts_as_spent(server, rig):
+    server.on_submit(lose_answer)
+    server.on_history(reply(500), times=None)
+    update = await rig.enhance()
+    assert update.state == "unknown"
+    assert isinstance(update.error, UnknownOutcomeError)
+    assert float(update.record.spent) == 0.001
+    assert (await rig.enhance()).state == "unknown"
+    assert len(server.submits) == 1
+    server.forget("history")
+    assert (await rig.enhance()).record.text == TEXT
+    assert len(server.submits) == 1
+
+
+async def test_another_text_of_the_history_is_never_taken(server, rig):
+    foreign = server.add(OPTIMIZER, TextRequest("a red fox", "anime").body())
+    server.add(OPTIMIZER, TextRequest("a blue fox").body())
+    server.on_submit(lose_answer)
+    update = await rig.enhance()
+    assert update.record.text == TEXT
+    assert update.record.prediction_id != foreign.id
+
+
+async def test_pictures_and_texts_share_a_run_of_bad_luck(server, rig):
+    server.on_submit(lose_answer, lose_answer, lose_answer)
+    texts, pictures = await asyncio.gather(rig.enhance(), rig.run(seeds="1-2"))
+    assert texts.record.text == TEXT
+    assert [update.state for update in pictures] == ["stored"] * 2
+    assert len(server.submits) == 3
+
+
+async def test_two_kernels_ask_once(server, make_rig, qwen_home):
+    one, two = make_rig(), make_rig()
+    other = Ledger(qwen_home)
+    two.engine.ledger = other
+    try:
+        updates = await asyncio.gather(one.enhance(), two.enhance())
+    finally:
+        other.close()
+    assert [update.record.text for update in updates] == [TEXT, TEXT]
+    assert len(server.submits) == 1
+
+
+async def test_a_silent_enhancer_leaves_a_row_to_take_up(server, make_rig):
+    rig = make_rig(IMPATIENT)
+    server.on_result(hang, times=None)
+    server.on_submit(contract)
+    task = asyncio.create_task(rig.enhance())
+    await server.reached("result")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    server.forget("result")
+    again = make_rig()
+    again.stop = Stop()
+    assert (await again.enhance()).record.text == TEXT
+    assert len(server.submits) == 1
+
+
+async def test_the_row_is_durable_before_the_money(server, rig, qwen_home):
+    rows = []
+
+    async def look(x):
+        with sqlite3.connect(f"file:{qwen_home / 'ledger.sqlite3'}?mode=ro", uri=True) as db:
+            rows.append(db.execute("SELECT state, model, prompt, inputs, price FROM purchase").fetchone())
+        await contract(x)
+
+    server.on_submit(look)
+    await rig.enhance(style="anime")
+    assert rows == [("sending", OPTIMIZER, "a red fox", '{"style": "anime"}', 1000)]
