@@ -22,7 +22,7 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
     if sweep.models != (DEFAULT_MODEL,):
         options.append("--model " + ",".join(model.name for model in sweep.models))
     if title:
-        options.append(f"--title {_quoted(title)}")
+        options.append(f"--title {quoted(title)}")
     prompts = []
     for r, row in enumerate(sweep.rows):
         if by_prompt[row.prompt][0] is not row and common is not None:
@@ -64,5 +64,6 @@ def literal(prompt: str) -> str:
     return re.sub(r"([\\{}|])", r"\\\1", prompt) if re.search(r"[{}|]|\\[\\{}|]", prompt) else prompt
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as a value of an option, its own quotes made single."""
     return '"' + text.replace('"', "'") + '"'

@@ -14,6 +14,7 @@ from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
 from qwen_widgets.grid.snapshot import render_snapshot
+from qwen_widgets.grid.view import NOTHING
 from qwen_widgets.grid.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class LiveView:
         self._viewer.on_vote = self._chosen
         self._viewer.on_page = lambda: page(grid)
         display(self._viewer)
-        self._snapshot = _Snapshot(grid)
+        self._snapshot = Snapshot(grid)
 
     def _original(self, row: int, column: int) -> bytes | None:
         path = self._grid[row, column].path
@@ -147,7 +148,7 @@ class StaticView:
         sys.stdout.write(summary(self._grid) + "\n")
         for line in path_lines(self._grid):
             sys.stdout.write(line + "\n")
-        _Snapshot(self._grid)
+        Snapshot(self._grid)
 
     def choose(self, choices: Choices) -> None:
         """Do nothing: a page that is saved already says what was known then."""
@@ -184,10 +185,16 @@ class TextView:
         """Do nothing: a terminal shows no choices."""
 
 
-class _Snapshot:
-    """The static view's output, updated in place."""
+class Snapshot:
+    """The static view's output, displayed where it is made and updated in place.
 
-    def __init__(self, grid: Grid) -> None:
+    Parameters
+    ----------
+    grid : Grid or None
+        None where there is nothing to show yet.
+    """
+
+    def __init__(self, grid: Grid | None) -> None:
         from IPython.display import display  # noqa: PLC0415
 
         self._grid = grid
@@ -196,15 +203,24 @@ class _Snapshot:
 
     def _bundle(self) -> dict[str, str]:
         grid = self._grid
+        if grid is None:
+            return {"text/html": render_snapshot(NOTHING, {}), "text/plain": ""}
         html = render_snapshot(describe(grid), snapshot_pictures(grid), grid.choices)
         return {"text/html": html, "text/plain": repr(grid)}
 
+    def show(self, grid: Grid | None) -> None:
+        """Show another grid from now on."""
+        self._grid = grid
+        self.update()
+
     def update(self) -> None:
+        """Write what is known now."""
         self._at = time.monotonic()
         if self._handle is not None:
             self._handle.update(self._bundle(), raw=True)
 
     def refresh(self) -> None:
+        """Write what is known now, where the last time is a while ago."""
         if time.monotonic() - self._at >= _SNAPSHOT_EVERY:
             self.update()
 

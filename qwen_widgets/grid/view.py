@@ -107,3 +107,10 @@ class GridView:
     def to_json(self) -> dict[str, Any]:
         """Return the view as plain lists and dicts, fit for JSON."""
         return asdict(self)
+
+
+#: What is shown where nothing was run yet.
+NOTHING = GridView(
+    run_id="", title="", facts=("no picture yet",), provider="", offline=False, done=0, failed=0, total=0,
+    running=False, rows=(), columns=(), cells=(),
+)  # fmt: skip
