@@ -579,6 +579,7 @@ async def test_an_expired_address_is_asked_for_afresh(status, server, rig):
 
 
 async def test_the_fresh_address_is_the_one_that_is_used(server, rig):
+    server.seconds = 0  # else the fresh answer is asked for before the prediction has ended
     old = server.origin + "/out/old.png"
     server.on_result(with_data(status="completed", outputs=[old]))
     await stored(rig)
