@@ -22,8 +22,9 @@ from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
-from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
+from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.grid import Grid, Provider
+from qwen_widgets.grid.lines import plan_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view, short_path
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings, Sources
@@ -438,37 +439,6 @@ def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[s
         "title": options.get("title", ""),
     }
     return sweep, rest
-
-
-def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
-    """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``."""
-    return " · ".join(
-        [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)]
-    )
-
-
-def short_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
-    """Return the line below a panel's button: ``2 × 4 = 8 · 3 already here · 5 new · $0.15 · about 20 s``."""
-    rows, columns = sweep.shape
-    count = len(plan.requests)
-    whole = f"{rows} × {columns} = {count}" if rows * columns == count > 1 else plural(count, "picture")
-    return " · ".join([whole, *_plan_facts(plan, provider)])
-
-
-def _plan_facts(plan: Plan, provider: Provider) -> list[str]:
-    facts = []
-    here, fetch, keep, new = (plan.count(action) for action in ("here", "fetch", "keep", "buy"))
-    if here:
-        facts.append(f"{here} already here")
-    if fetch:
-        facts.append(f"{fetch} paid for, to fetch")
-    if keep:
-        facts.append(f"{keep} failed before")
-    facts.append(f"{new} new" if new else "nothing new")
-    facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost)))
-    if new:
-        facts.append(f"about {seconds_text(max(1.0, round(plan.seconds)))}".replace(".0 s", " s"))
-    return facts
 
 
 def say(line: str) -> None:

@@ -1,0 +1,39 @@
+"""The line before a run: what will be made, what is here already, what it costs."""
+
+from __future__ import annotations
+
+from qwen_widgets.core.engine import Plan
+from qwen_widgets.core.sweep import Sweep
+from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
+from qwen_widgets.grid.grid import Provider
+
+
+def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
+    """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``."""
+    return " · ".join(
+        [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)]
+    )
+
+
+def short_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
+    """Return the line below a panel's button: ``2 × 4 = 8 · 3 already here · 5 new · $0.15 · about 20 s``."""
+    rows, columns = sweep.shape
+    count = len(plan.requests)
+    whole = f"{rows} × {columns} = {count}" if rows * columns == count > 1 else plural(count, "picture")
+    return " · ".join([whole, *_plan_facts(plan, provider)])
+
+
+def _plan_facts(plan: Plan, provider: Provider) -> list[str]:
+    facts = []
+    here, fetch, keep, new = (plan.count(action) for action in ("here", "fetch", "keep", "buy"))
+    if here:
+        facts.append(f"{here} already here")
+    if fetch:
+        facts.append(f"{fetch} paid for, to fetch")
+    if keep:
+        facts.append(f"{keep} failed before")
+    facts.append(f"{new} new" if new else "nothing new")
+    facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost)))
+    if new:
+        facts.append(f"about {seconds_text(max(1.0, round(plan.seconds)))}".replace(".0 s", " s"))
+    return facts
