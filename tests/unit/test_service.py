@@ -7,78 +7,20 @@ import re
 import socket
 import sys
 import threading
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
 import uvicorn
+from house import LONGEST, MODEL, PRO, open_house, paint
 from PIL import Image
 
 from qwen_widgets import __main__ as command_line
-from qwen_widgets.core.models import MODELS, find_model
+from qwen_widgets.offline import rendering
 from qwen_widgets.offline import service as module
+from qwen_widgets.offline.catalogue import OFFERS
 from qwen_widgets.offline.service import OFFLINE_BASE_URL, OFFLINE_ORIGIN, OfflineService, ServiceSettings
-
-MODEL, PRO = (model.id for model in MODELS)
-LONGEST = 1.2 * 1.35 + 0.01
-
-
-class Clock:
-    """A time that only moves when it is told to; 2025-06-01T12:00:00.250Z at first."""
-
-    def __init__(self):
-        self.now = datetime(2025, 6, 1, 12, 0, 0, 250_000, UTC).timestamp()
-
-    def __call__(self):
-        return self.now
-
-    def pass_(self, seconds):
-        self.now += seconds
-
-
-def paint(prompt, size, seed):
-    """Stand in for the painter: noise-free, but different for each seed."""
-    return Image.new("RGB", size, (seed % 256, len(prompt) % 256, 99))
-
-
-class House:
-    """A service, its clock, and a client of it."""
-
-    def __init__(self, client, service, clock):
-        self.client, self.service, self.clock = client, service, clock
-
-    async def submit(self, prompt="a red fox", *, model=MODEL, **inputs):
-        return await self.client.post(model, json={"prompt": prompt, **inputs})
-
-    async def start(self, prompt="a red fox", **inputs):
-        answer = await self.submit(prompt, **inputs)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
-
-    async def result(self, id_):
-        return (await self.client.get(f"predictions/{id_}/result")).json()["data"]
-
-    async def finished(self, prompt="a red fox", **inputs):
-        data = await self.start(prompt, **inputs)
-        self.clock.pass_(LONGEST)
-        return await self.result(data["id"])
-
-    async def history(self, **filters):
-        answer = await self.client.post("predictions", json=filters)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
-
-
-@asynccontextmanager
-async def open_house(*, painter=paint, **settings):
-    clock = Clock()
-    service = OfflineService(ServiceSettings(clock=clock, **settings), painter=painter)
-    transport = httpx.ASGITransport(app=service.app)
-    async with httpx.AsyncClient(transport=transport, base_url=OFFLINE_BASE_URL + "/") as client:
-        yield House(client, service, clock)
 
 
 @pytest.fixture
@@ -236,7 +178,7 @@ async def test_a_body_without_end_is_not_read_to_its_end(house):
     assert sent < 40
 
 
-@pytest.mark.parametrize("model", ["nobody/nothing", "predictions/delete/more", f"{MODEL}/", "media/uploads"])
+@pytest.mark.parametrize("model", ["nobody/nothing", "predictions/delete/more", f"{MODEL}/", "media"])
 async def test_an_unknown_model_is_a_400(house, model):
     answer = await house.submit(model=model)
     assert (answer.status_code, answer.json()) == (400, {"code": 400, "message": "Model not found"})
@@ -388,10 +330,21 @@ async def test_the_moderation_text_is_the_one_of_the_hosted_service(house):
     assert done["error"].startswith("Content flagged as potentially sensitive.")
 
 
-@pytest.mark.parametrize("model", [MODEL, PRO])
-async def test_a_price_is_told_in_both_shapes_and_costs_nothing(house, model):
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [
+        (MODEL, 0.03),
+        (PRO, 0.07),
+        ("wavespeed-ai/qwen-image-2.0/edit", 0.03),
+        ("wavespeed-ai/qwen-image-2.0-pro/edit", 0.07),
+        ("wavespeed-ai/qwen-image/edit-plus", 0.02),
+        ("bytedance/seedream-v5.0-lite", 0.035),
+        ("bytedance/seedream-v5.0-lite/edit", 0.035),
+        ("wavespeed-ai/prompt-optimizer", 0.001),
+    ],
+)
+async def test_a_price_is_told_in_both_shapes_and_costs_nothing(house, model, price):
     body = {"model_id": model, "inputs": {"prompt": "a fox"}}
-    price = float(find_model(model).price)
     newer = (await house.client.post("model/price", json=body)).json()["data"]
     assert newer == {"model_id": model, "price": price, "discounted_price": price}
     older = (await house.client.post("model/pricing", json=body)).json()["data"]
@@ -406,9 +359,11 @@ async def test_the_price_of_what_there_is_not_is_a_400(house, body):
 
 async def test_the_catalogue_tells_each_models_inputs_and_limits(house):
     entries = (await house.client.get("models")).json()["data"]
-    assert [entry["model_id"] for entry in entries] == [MODEL, PRO]
-    assert [entry["base_price"] for entry in entries] == [0.03, 0.07]
-    schema = entries[0]["api_schema"]["api_schemas"][0]["request_schema"]
+    assert [entry["model_id"] for entry in entries] == [offer.id for offer in OFFERS]
+    schemas = {
+        entry["model_id"]: entry["api_schema"]["api_schemas"][0]["request_schema"] for entry in entries
+    }
+    schema = schemas[MODEL]
     assert schema["required"] == ["prompt"]
     assert schema["properties"]["size"] == {
         "type": "string",
@@ -417,6 +372,13 @@ async def test_the_catalogue_tells_each_models_inputs_and_limits(house):
         "maximum": 1536,
     }
     assert schema["properties"]["seed"]["default"] == -1
+    edit = schemas["wavespeed-ai/qwen-image-2.0/edit"]
+    assert edit["properties"].keys() == {"prompt", "images", "seed"}
+    assert (edit["properties"]["images"]["maxItems"], edit["required"]) == (6, ["prompt", "images"])
+    assert "seed" not in schemas["bytedance/seedream-v5.0-lite"]["properties"]
+    optimizer = schemas["wavespeed-ai/prompt-optimizer"]
+    assert optimizer["required"] == ["text"]
+    assert optimizer["properties"]["mode"]["enum"] == ["image", "video"]
 
 
 # The history
@@ -594,7 +556,7 @@ async def test_only_a_few_pictures_are_painted_at_once():
         urls = [f"{OFFLINE_ORIGIN}/pictures/{id_}.png" for id_ in ids]
         pictures = [asyncio.create_task(house.client.get(url)) for url in urls]
         try:
-            for _ in range(module._PAINTERS_AT_ONCE):
+            for _ in range(rendering.PAINTERS_AT_ONCE):
                 assert await asyncio.to_thread(entered.acquire, timeout=30)
             for _ in range(50):
                 await house.client.get("balance")
@@ -602,7 +564,7 @@ async def test_only_a_few_pictures_are_painted_at_once():
             go_on.set()
         answers = await asyncio.wait_for(asyncio.gather(*pictures), 30)
     assert [answer.status_code for answer in answers] == [200] * 12
-    assert most == module._PAINTERS_AT_ONCE
+    assert most == rendering.PAINTERS_AT_ONCE
 
 
 def test_one_service_paints_for_clients_on_several_event_loops():
@@ -672,10 +634,10 @@ async def test_a_painter_that_fails_is_a_500_and_the_service_lives_on(caplog):
 
 
 async def test_few_pictures_are_kept_in_memory(house, monkeypatch):
-    monkeypatch.setattr(module, "_PICTURES_KEPT", 2)
+    monkeypatch.setattr(rendering, "PICTURES_KEPT", 2)
     for seed in range(4):
         await house.client.get((await house.finished(seed=seed, size="256*256"))["outputs"][0])
-    assert len(house.service._pictures) == 2
+    assert house.service._renderer.kept == 2
 
 
 async def test_the_real_painter_draws_the_same_picture_for_the_same_request():
