@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from qwen_widgets.core.engine import Engine, Plan
-from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
+from qwen_widgets.core.errors import BudgetError, InputError, QwenError, SettingsError, clean
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
-from qwen_widgets.grid.describe import money, plural
+from qwen_widgets.grid.describe import Way, cell_ways, money, plural
 from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.lines import plan_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view, short_path
@@ -260,8 +260,9 @@ class Studio(Sources):
         grid = job.grid
         if view not in grid._views:
             grid._views.append(view)
-        grid.stoppable = True
-        grid._begin(job.sweep, job.plan)
+        if not grid._claim():
+            raise _still_running()
+        grid._begin(job.sweep, job.plan, job.stop.set, stoppable=True)
         await job.engine.ledger.run(partial(_write_run, job))
         grid._running = portal.submit(self._drive(job))
         await asyncio.wrap_future(grid._running)
@@ -310,9 +311,9 @@ class Studio(Sources):
 
     def _begin(self, job: Job, kind: FrontEnd | None) -> Future[None]:
         """Show the job's grid in the cell that runs, and start its run on the portal."""
-        job.grid._begin(job.sweep, job.plan)
+        job.grid._begin(job.sweep, job.plan, job.stop.set)
         job.engine.ledger.wait(partial(_write_run, job))
-        self._show(job.grid, kind, job.stop)
+        self._show(job.grid, kind)
         job.grid._running = portal.submit(self._drive(job))
         return job.grid._running
 
@@ -349,9 +350,8 @@ class Studio(Sources):
 
     # --- the grid's side (grid.Runner) ------------------------------------------------------------------
 
-    def _show(self, grid: Grid, kind: FrontEnd | None, stop: Stop | None) -> None:
-        view = open_view(grid, stop=stop.set if stop is not None else _nothing, kind=kind)
-        grid._views.append(view)
+    def _show(self, grid: Grid, kind: FrontEnd | None) -> None:
+        grid._views.append(open_view(grid, kind=kind))
         grid._shown_in = _cell_mark()
 
     def show(self, grid: Grid) -> None:
@@ -359,7 +359,7 @@ class Studio(Sources):
         mark = _cell_mark()
         if mark is not None and grid._shown_in == mark:
             return
-        self._show(grid, None, None)
+        self._show(grid, None)
 
     def chosen(self, grid: Grid) -> None:
         """Keep a grid's choices in the ledger."""
@@ -375,29 +375,69 @@ class Studio(Sources):
         self._again(grid, grid.sweep, retry=True)
 
     def _again(self, grid: Grid, sweep: Sweep, *, retry: bool) -> None:
-        if not grid.done:
-            raise InputError("this grid is still running; wait for it with grid.wait() or stop it first.")
-
-        async def prepare() -> Job:
-            engine, provider = self.engine()
-            if provider.name != grid.provider.name:
-                raise _other_provider(grid, provider)
-            plan = await engine.plan(sweep, retry=retry)
-            plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), None)
-            return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
-
-        job = portal.run(prepare())
-        say(job.line)
+        if not grid._claim():
+            raise _still_running()
+        try:
+            job = portal.run(self._further(grid, sweep, sweep, retry=retry))
+            say(job.line)
+        except BaseException:
+            grid._release()
+            raise
         self.run(job)
 
+    async def _further(
+        self, grid: Grid, sweep: Sweep, asked: Sweep, *, retry: bool = False, fresh: bool = False
+    ) -> Job:
+        """Plan a further run of a grid, which then is `sweep`, and of which only `asked` is looked at."""
+        engine, provider = self.engine()
+        if provider.name != grid.provider.name:
+            raise _other_provider(grid, provider)
+        plan = await engine.plan(asked, retry=retry, fresh=fresh)
+        plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), None)
+        return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider))
 
-def _nothing() -> None:
-    pass
+    def act(self, grid: Grid, row: int, column: int, key: str) -> None:
+        """Do in the background what a cell offers; what it doesn't offer is ignored, and nothing waits here."""
+        if (row, column) not in grid.sweep.requests:
+            return
+        way = next((way for way in cell_ways(grid, row, column) if key and way.action.key == key), None)
+        if way is not None and grid._claim():
+            grid._running = portal.submit(self._go(grid, way))
+
+    async def _go(self, grid: Grid, way: Way) -> None:
+        """Run a way to go on; an error is the grid's message, because nobody is there to raise to."""
+        message = ""
+        try:
+            # The claim shows at once: nothing more is offered.
+            await asyncio.to_thread(self._each_view, grid, "refresh")
+            known = grid.sweep
+            sweep = Sweep(known.rows, way.seeds, {**known.requests, **way.requests}, known.notes)
+            asked = Sweep(known.rows, way.seeds, way.requests)
+            job = await self._further(grid, sweep, asked, retry=way.anew, fresh=way.anew)
+            if not way.buys:
+                job.stop.set()
+            grid._begin(sweep, job.plan, job.stop.set, stoppable=True)
+            await job.engine.ledger.run(partial(_write_run, job))
+            await self._drive(job)
+        except QwenError as error:
+            message = " ".join(text for text in (error.message, error.next_step) if text)
+        except Exception as error:  # noqa: BLE001  (shown in the page: a background task's traceback is read by nobody)
+            message = f"A fault in qwen_widgets: {type(error).__name__}: {clean(error)}"
+        finally:
+            if not grid.done or message:
+                if grid._began is not None:
+                    grid._end()
+                grid._release(message)
+                await asyncio.to_thread(self._each_view, grid, "finish")
 
 
 def _write_run(job: Job, db: Store) -> None:
     grid = job.grid
     db.write_run(grid.run_id, grid.provider.name, grid.title, job.sweep.to_json(), float(job.plan.cost))
+
+
+def _still_running() -> InputError:
+    return InputError("this grid is still running; wait for it with grid.wait() or stop it first.")
 
 
 def _other_provider(grid: Grid, provider: Provider) -> SettingsError:

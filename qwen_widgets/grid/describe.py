@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from qwen_widgets.core.engine import CellState
@@ -92,6 +94,7 @@ def describe(grid: Grid) -> GridView:
         columns=tuple(ColumnView(f"seed {seed}", str(seed)) for seed in sweep.seeds),
         cells=views,
         magic=grid.magic(),
+        message=grid.message,
     )
 
 
@@ -183,6 +186,7 @@ def _cell_view(cell: Cell) -> CellView:
         since=cell.since if state == "running" else 0.0,
         warning=warning,
         flagged=cell.flagged,
+        offers=cell_offers(cell),
     )
 
 
@@ -196,8 +200,22 @@ def _paid_text(error: QwenError) -> str:
 _MORE = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to go on from a cell: what is shown of it, and what the grid is asked for where it is done in place."""
+
+    action: Action
+    #: Seeds that the grid has afterwards, and the requests that are to be had, by row and column.
+    seeds: tuple[int, ...] = ()
+    requests: Mapping[tuple[int, int], ImageRequest] = field(default_factory=dict)
+    #: Whether what is here, failed or unknown is bought again.
+    anew: bool = False
+    #: Whether anything may be bought.
+    buys: bool = True
+
+
 def cell_actions(grid: Grid, row: int, column: int) -> tuple[Action, ...]:
-    """Return the ways to go on from a cell, each as a `%%qwenimage` cell with its price.
+    """Return the ways to go on from a cell: each a `%%qwenimage` cell, a button that does it here, or both.
 
     Parameters
     ----------
@@ -209,39 +227,80 @@ def cell_actions(grid: Grid, row: int, column: int) -> tuple[Action, ...]:
     IndexError
         No picture was asked for there.
     """
+    whole = Action("the cell that makes this grid", grid.magic())
+    return (*(way.action for way in cell_ways(grid, row, column)), whole)
+
+
+def cell_ways(grid: Grid, row: int, column: int) -> tuple[Way, ...]:
+    """Return the ways to go on from a cell, with what doing them in the grid itself means."""
     cell = grid[row, column]
     sweep, request = grid.sweep, cell.request
-    mine = Row(request.prompt, request.size, request.model)
-    last = max(sweep.seeds)
-    # At the top of the range there is no room above; then the seeds below the lowest are the new ones.
-    start = last + 1 if last + _MORE <= HIGHEST_SEED else max(0, min(sweep.seeds) - _MORE)
-    more = tuple(range(start, start + _MORE))
     found = []
-    if len(sweep.rows) > 1:
-        found.append(_action(grid, "this seed for all", sweep.rows, (request.seed,)))
-    found.append(_action(grid, "more seeds for this prompt", (mine,), more))
-    label = "buy it again" if cell.state == "unknown" else "run again"
-    found.append(_action(grid, label, (mine,), (request.seed,), fresh=True))
-    found.append(Action("the cell that makes this grid", grid.magic()))
+    if sweep.seeds:
+        last = max(sweep.seeds)
+        # At the top of the range there is no room above; then the seeds below the lowest are the new ones.
+        start = last + 1 if last + _MORE <= HIGHEST_SEED else max(0, min(sweep.seeds) - _MORE)
+        more = tuple(range(start, start + _MORE))
+        if len(sweep.rows) > 1:
+            # A row's own request says all that its pictures share.
+            of_row = {r: one for (r, _), one in sorted(sweep.requests.items(), reverse=True)}
+            all_rows = {(r, column): replace(one, seed=request.seed) for r, one in sorted(of_row.items())}
+            found.append(_way(grid, "this seed for all", "all", all_rows, sweep.seeds))
+        seeds = (*sweep.seeds, *more)
+        places = {(row, len(sweep.seeds) + at): replace(request, seed=seed) for at, seed in enumerate(more)}
+        found.append(_way(grid, "more seeds for this prompt", "more", places, seeds))
+    again = _way(grid, _again_label(cell), "again", {(row, column): request}, sweep.seeds, anew=True)
+    if _SHOWN[cell.state] == "stored":
+        found.append(again)
+    else:
+        keys = {action.key: action for action in cell_offers(cell)}
+        found.append(replace(again, action=replace(again.action, key="again" if "again" in keys else "")))
+        if "look" in keys:
+            found.insert(0, replace(again, action=keys["look"], anew=False, buys=False))
     return tuple(found)
 
 
-def _action(
-    grid: Grid, label: str, rows: tuple[Row, ...], seeds: tuple[int, ...], *, fresh: bool = False
-) -> Action:
-    requests = {
-        (r, c): ImageRequest(row.prompt, seed, row.size, row.model)
-        for r, row in enumerate(rows)
-        for c, seed in enumerate(seeds)
-    }
-    here = set() if fresh else {cell.request.key for cell in grid if cell.state == "stored"}
-    new = {request.key: request for request in requests.values() if request.key not in here}
-    text = write_cell(Sweep(rows, seeds, requests), title=grid.title)
-    if fresh:
+def cell_offers(cell: Cell) -> tuple[Action, ...]:
+    """Return what a cell without a picture offers as buttons in itself, once nothing runs."""
+    error = cell.error
+    lost = cell.state == "unknown"
+    # An open cell that is no longer worked on: still at the server, and paid for.
+    open_still = cell.state == "submitted" and error is not None
+    if not cell.grid.done:
+        return ()
+    look = (Action("look again", "", "no cost", "look"),) if lost or open_still else ()
+    worth = (
+        lost or cell.state == "stopped" or (cell.state in _RETRIED and error is not None and error.may_retry)
+    )
+    again = (Action(_again_label(cell), "", _price(cell.grid, [cell.request]), "again"),) if worth else ()
+    return (*look, *again)
+
+
+_RETRIED = ("rejected", "failed", "expired", "invalid_output")
+
+
+def _again_label(cell: Cell) -> str:
+    return {"unknown": "buy it again", "stopped": "run it"}.get(cell.state, "run again")
+
+
+def _price(grid: Grid, requests: Iterable[ImageRequest]) -> str:
+    return "no cost" if grid.provider.offline else money(float(sum(one.model.price for one in requests)))
+
+
+def _way(
+    grid: Grid,
+    label: str,
+    key: str,
+    places: Mapping[tuple[int, int], ImageRequest],
+    seeds: tuple[int, ...],
+    *,
+    anew: bool = False,
+) -> Way:
+    here = set() if anew else {cell.request.key for cell in grid if cell.state == "stored"}
+    new = {request.key: request for request in places.values() if request.key not in here}
+    text = write_cell(Sweep.of(places.values()), title=grid.title)
+    if anew:
         text = text.replace("%%qwenimage ", "%%qwenimage --fresh ", 1)
-    price = money(float(sum(request.model.price for request in new.values())))
-    if grid.provider.offline:
-        price = "no cost"
-    elif not new:
-        price = "already here"
-    return Action(label, text, price)
+    price = _price(grid, new.values()) if new or grid.provider.offline else "already here"
+    action = Action(label, text, price, key if new and grid.done else "")
+    return Way(action, seeds, places, anew)

@@ -53,6 +53,9 @@ class Runner(Protocol):
     def retry(self, grid: Grid) -> None:
         """Buy again what failed."""
 
+    def act(self, grid: Grid, row: int, column: int, key: str) -> None:
+        """Do in the background what a cell offers; what it doesn't offer is ignored."""
+
     def show(self, grid: Grid) -> None:
         """Show the grid in the front end."""
 
@@ -70,6 +73,11 @@ class Cell:
         self.row = row
         self.column = column
         self.request = request
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that it belongs to."""
+        return self._grid
 
     @property
     def _update(self) -> CellUpdate | None:
@@ -210,8 +218,15 @@ class Grid:
         self._choices = Choices()
         self._began: float | None = None
         self._took = 0.0
-        #: The run that fills the grid, while there is one.
+        #: US dollars of pictures that were bought again since.
+        self._spent_before = 0.0
+        #: The run that fills the grid, while there is one, and what ends its buying.
         self._running: Future[None] | None = None
+        self._halt: Callable[[], None] | None = None
+        #: Whether a run is being prepared: there is one at a time.
+        self._claimed = False
+        #: What went wrong with the last run as a whole, for the views.
+        self.message = ""
         #: Whether the page's Stop is heard: a kernel that runs a cell reads the page's messages after it.
         self.stoppable = False
         #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
@@ -304,12 +319,13 @@ class Grid:
     def cost(self) -> float:
         """US dollars that this grid spent; pictures that were here already cost nothing."""
         known = [self._updates.get(request.key) for request in self._sweep.unique]
-        return float(sum((_spent(update) for update in known if update is not None and not update.cached), 0))
+        spent = sum((_spent(update) for update in known if update is not None and not update.cached), 0)
+        return self._spent_before + float(spent)
 
     @property
     def done(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self._began is None
+        return self._began is None and not self._claimed
 
     @property
     def seconds(self) -> float:
@@ -403,6 +419,18 @@ class Grid:
         self._runner.retry(self)
         return self
 
+    def act(self, row: int, column: int, key: str) -> None:
+        """Do in the background what a cell offers (`Action.key`); what it doesn't offer is ignored.
+
+        Returns at once; what goes wrong before anything is bought is the grid's `message`.
+        """
+        self._runner.act(self, row, column, key)
+
+    def stop(self) -> None:
+        """Buy nothing more in the run that goes on; what is paid for still arrives."""
+        if self._halt is not None:
+            self._halt()
+
     # --- leaving ----------------------------------------------------------------------------------------
 
     def magic(self) -> str:
@@ -482,18 +510,35 @@ class Grid:
         self._updates[update.key] = update
         self._changed()
 
-    def _begin(self, sweep: Sweep, plan: Plan) -> None:
+    def _claim(self) -> bool:
+        """Take the grid for one run; False where it has one."""
+        with self._lock:
+            if not self.done:
+                return False
+            self._claimed, self.message = True, ""
+        self._changed()
+        return True
+
+    def _release(self, message: str = "") -> None:
+        """Give up a run that was not begun, or say what ended it."""
+        with self._lock:
+            self._claimed, self.message = False, message
+        self._changed()
+
+    def _begin(self, sweep: Sweep, plan: Plan, halt: Callable[[], None], *, stoppable: bool = False) -> None:
         with self._lock:
             self._sweep, self._plan = sweep, plan
+            self._halt, self.stoppable = halt, stoppable
             self._began = time.monotonic()
             for key, action in plan.actions.items():
-                if action == "buy" and key in self._updates:
-                    del self._updates[key]
+                if action == "buy" and (update := self._updates.pop(key, None)) and not update.cached:
+                    self._spent_before += float(_spent(update))
         self._changed()
 
     def _end(self) -> None:
         with self._lock:
             self._took, self._began = self.seconds, None
+            self._halt, self._claimed = None, False
         self._changed()
 
     def _changed(self) -> None:

@@ -46,13 +46,16 @@ def render_viewer_page(
     """
     cells = [_at_rest(cell) for cell in view.cells]
     data = {
-        "head": head_of(replace(view, running=False), len(cells)),
+        "head": head_of(replace(view, running=False, message="", take=""), len(cells)),
         "cells": [asdict(cell) for cell in cells],
         "pictures": [_base64(cell, pictures) for cell in cells],
         "choices": choices.to_json(),
         "actions": {
-            f"{row},{column}": [asdict(a) for a in found] for (row, column), found in actions.items()
+            # A page has nobody who could do it: what is only a button stays away.
+            f"{row},{column}": [asdict(replace(one, key="")) for one in found if one.text]
+            for (row, column), found in actions.items()
         },
+        "words": words(),
     }
     # In JSON a `<` only stands in texts: written as an escape, none of them can end the element.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -78,6 +81,7 @@ def head_of(view: GridView, places: int) -> dict[str, Any]:
 
 
 def _at_rest(cell: CellView) -> CellView:
+    cell = replace(cell, offers=())
     return replace(cell, state="waiting", since=0.0) if cell.state == "running" else cell
 
 
@@ -88,6 +92,12 @@ def _base64(cell: CellView, pictures: Mapping[tuple[int, int], bytes]) -> str:
 
 def _read(name: str) -> str:
     return files("qwen_widgets.grid").joinpath(f"static/{name}").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def words() -> dict[str, Any]:
+    """Return the icons and the keys' table: what the viewer shows and is not code."""
+    return dict(json.loads(_read("words.json")))
 
 
 @lru_cache(maxsize=1)

@@ -18,8 +18,6 @@ from qwen_widgets.grid.view import NOTHING
 from qwen_widgets.grid.viewer import Viewer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qwen_widgets.grid.grid import Grid
 
 #: `live`: a notebook whose page shows widgets. `static`: one that is executed without a page (nbclient, nbconvert,
@@ -69,66 +67,72 @@ class View(Protocol):
         """Show what was said of the pictures."""
 
 
-def open_view(grid: Grid, *, stop: Callable[[], None], kind: FrontEnd | None = None) -> View:
+def open_view(grid: Grid, *, kind: FrontEnd | None = None) -> View:
     """Show a grid where the code runs; to be called from the cell whose output it becomes.
 
     Parameters
     ----------
-    stop : callable
-        What the view's Stop does.
     kind : FrontEnd, optional
         In place of what is found.
     """
     kind = kind or front_end()
     if kind == "live":
-        return LiveView(grid, stop)
+        return LiveView(grid)
     if kind == "static":
         return StaticView(grid)
     return TextView(grid, paths=kind == "terminal")
 
 
+def connect(viewer: Viewer, grid: Grid) -> None:
+    """Let a viewer's hooks be answered by a grid, each of which may be set to something else afterwards."""
+
+    def original(row: int, column: int) -> bytes | None:
+        path = grid[row, column].path
+        return path.read_bytes() if path is not None else None
+
+    def chosen(*_what: object) -> None:
+        # The viewer has checked the message and taken it up; from here on it is the grid's.
+        grid.choices = viewer.choices
+
+    viewer.on_stop = grid.stop
+    viewer.on_original = original
+    viewer.on_actions = lambda row, column: cell_actions(grid, row, column)
+    viewer.on_act = grid.act
+    viewer.on_choice = chosen
+    viewer.on_vote = chosen
+    viewer.on_page = lambda: page(grid)
+
+
 class LiveView:
     """The viewer, and in an output of its own below it the snapshot, which the viewer hides while it lives."""
 
-    def __init__(self, grid: Grid, stop: Callable[[], None]) -> None:
+    def __init__(self, grid: Grid) -> None:
         from IPython.display import display  # noqa: PLC0415
 
         self._grid = grid
         self._lock = threading.Lock()
-        self._viewer = Viewer(describe(grid), grid.pictures, grid.choices)
-        self._viewer.on_stop = stop
-        self._viewer.on_original = self._original
-        self._viewer.on_actions = lambda row, column: cell_actions(grid, row, column)
-        self._viewer.on_choice = self._chosen
-        self._viewer.on_vote = self._chosen
-        self._viewer.on_page = lambda: page(grid)
-        display(self._viewer)
+        #: The widget; its hooks may be set anew by whoever shows more around it.
+        self.viewer = Viewer(describe(grid), grid.pictures, grid.choices)
+        connect(self.viewer, grid)
+        display(self.viewer)
         self._snapshot = Snapshot(grid)
-
-    def _original(self, row: int, column: int) -> bytes | None:
-        path = self._grid[row, column].path
-        return path.read_bytes() if path is not None else None
-
-    def _chosen(self, *_what: object) -> None:
-        # The viewer has checked the message and taken it up; from here on it is the grid's.
-        self._grid.choices = self._viewer.choices
 
     def choose(self, choices: Choices) -> None:
         """Send the choices, and write them into what is saved."""
         with self._lock:
-            self._viewer.choices = choices
+            self.viewer.choices = choices
             self._snapshot.update()
 
     def refresh(self) -> None:
         """Send what changed."""
         with self._lock:
-            self._viewer.show(describe(self._grid), self._grid.pictures)
+            self.viewer.show(describe(self._grid), self._grid.pictures)
             self._snapshot.refresh()
 
     def finish(self) -> None:
         """Send the last of it, and write the snapshot that is saved."""
         with self._lock:
-            self._viewer.show(describe(self._grid), self._grid.pictures)
+            self.viewer.show(describe(self._grid), self._grid.pictures)
             self._snapshot.update()
 
 

@@ -41,6 +41,19 @@ class ColumnView:
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """One way to go on from a cell: a text to copy, a button that does it in place, or both; its price beside it."""
+
+    label: str
+    #: A whole `%%qwenimage` cell; empty where there is only the button.
+    text: str
+    #: ``$0.12``, ``no cost``, ``already here``.
+    price: str = ""
+    #: What the page says when it is to be done in place; empty where it can't be.
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CellView:
     """One place in the grid. Texts are plain; the views escape them."""
 
@@ -66,16 +79,8 @@ class CellView:
     warning: str = ""
     #: Whether the service's moderation marked the picture; it is shown blurred until someone asks for it.
     flagged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One way to go on from a cell: a whole `%%qwenimage` cell to copy, with its price beside it."""
-
-    label: str
-    text: str
-    #: ``$0.12``, ``no cost``, ``already here``.
-    price: str = ""
+    #: What a cell without a picture offers as buttons, each with a key.
+    offers: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,10 @@ class GridView:
     magic: str = ""
     #: Whether a Stop in the page is heard while the run goes on: not while a cell blocks the kernel.
     stoppable: bool = True
+    #: What went wrong with the grid as a whole, one sentence; empty where nothing did.
+    message: str = ""
+    #: The words of a button in every row's header (``edit this prompt``); none where empty.
+    take: str = ""
     #: What a reader of the saved notebook wants to know: ``Qwen Image 2.0``, ``1280×720``, ``$0.30``, ``41 s``.
     foot: tuple[str, ...] = ()
 

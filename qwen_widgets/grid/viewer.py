@@ -12,21 +12,23 @@ from typing import Any, TypeVar
 
 import anywidget
 
+from qwen_widgets.core.errors import clean
 from qwen_widgets.grid.choices import MOST_STARS, VERDICTS, Choices, Vote, is_whole, read_vote
-from qwen_widgets.grid.page import head_of, render_viewer_page
+from qwen_widgets.grid.page import head_of, render_viewer_page, words
 from qwen_widgets.grid.view import Action, CellView, GridView
 
 _T = TypeVar("_T")
 _STATIC = Path(__file__).parent / "static"
 _NONE: Mapping[tuple[int, int], bytes] = MappingProxyType({})
 _NO_CHOICES = Choices()
+_LONGEST_KEY = 40
 
 
 class Viewer(anywidget.AnyWidget):
     """A grid that fills while a run goes on.
 
     What the front end sees is ``head`` (everything but the cells), ``c0`` … (one cell each, which says its own
-    row and column), ``p0`` … (its thumbnail, as binary) and ``choices``. A place keeps its number when the grid
+    row and column), ``p0`` … (its thumbnail, as binary), ``choices``, and ``words``, what the page says itself. A place keeps its number when the grid
     grows, so that only what changed travels.
 
     These names are synced state without being traits: the page can read and never write them, `show` may come
@@ -52,6 +54,11 @@ class Viewer(anywidget.AnyWidget):
         ``(row, column) -> bytes or None``: the picture as it was stored.
     on_actions : callable or None
         ``(row, column) -> sequence of Action``: the ways to go on from a cell.
+    on_act : callable or None
+        ``(row, column, key)``: the user pressed the button of an `Action` with a key. The place is one of the grid;
+        whether the key was offered is for the hook to say.
+    on_take : callable or None
+        ``(row)``: the user pressed the button in a row's header, the words of which are `GridView.take`.
     on_choice : callable or None
         ``(row, column, what, value)``: the user gave stars (``"stars"``, 0 to 5) or a mark (``"mark"``, keep,
         reject or empty). `choices` has it already.
@@ -61,7 +68,8 @@ class Viewer(anywidget.AnyWidget):
         ``() -> str``: the grid as one HTML file; without it, one is made of the thumbnails.
 
     All are called on a thread that depends on the kernel's version, with numbers that lie in the grid: answer
-    quickly, or hand the work on and return. What they raise is the same as no answer.
+    quickly, or hand the work on and return. What they raise is shown in the page; where they were asked for
+    something, it is the same as no answer.
     """
 
     # Paths and not text: with ANYWIDGET_HMR=1, and only then, anywidget watches them.
@@ -77,15 +85,18 @@ class Viewer(anywidget.AnyWidget):
         self.on_stop: Callable[[], None] | None = None
         self.on_original: Callable[[int, int], bytes | None] | None = None
         self.on_actions: Callable[[int, int], Sequence[Action]] | None = None
+        self.on_act: Callable[[int, int, str], None] | None = None
+        self.on_take: Callable[[int], None] | None = None
         self.on_choice: Callable[[int, int, str, int | str], None] | None = None
         self.on_vote: Callable[[Vote], None] | None = None
         self.on_page: Callable[[], str] | None = None
         self._choices = choices
         self._view = view
+        self._trouble = ""
         self._showing = threading.RLock()
         self._places: dict[tuple[int, int], int] = {}
         self._cells: dict[int, CellView] = {}
-        self._shown: dict[str, Any] = {"choices": choices.to_json()}
+        self._shown: dict[str, Any] = {"choices": choices.to_json(), "words": words()}
         self._take(view, pictures)
         super().__init__()
         self.on_msg(self._receive)
@@ -96,7 +107,7 @@ class Viewer(anywidget.AnyWidget):
         Parameters
         ----------
         view : GridView
-            The grid as it is now; it may have grown.
+            The grid as it is now; it may have grown, or be another one.
         pictures : mapping of (row, column) to bytes
             Thumbnails; those of earlier calls stay as long as their cell is stored.
         """
@@ -104,6 +115,27 @@ class Viewer(anywidget.AnyWidget):
             changed = self._take(view, pictures)
             if changed:
                 self.send_state(changed)
+
+    def replace(
+        self,
+        view: GridView,
+        pictures: Mapping[tuple[int, int], bytes] = _NONE,
+        choices: Choices = _NO_CHOICES,
+    ) -> None:
+        """Show another grid, in one message: no picture, no mark and no place of the one before is left.
+
+        Parameters
+        ----------
+        view : GridView
+        pictures : mapping of (row, column) to bytes
+            Thumbnails.
+        choices : Choices
+            What was said of its pictures before.
+        """
+        with self._showing:
+            self._choices, self._shown["choices"], self._trouble = choices, choices.to_json(), ""
+            changed = {*self._forget(), *self._take(view, pictures)}
+            self.send_state([*changed, "choices"])
 
     def get_state(
         self, key: str | Iterable[str] | None = None, drop_defaults: bool = False
@@ -118,8 +150,10 @@ class Viewer(anywidget.AnyWidget):
 
     def _take(self, view: GridView, pictures: Mapping[tuple[int, int], bytes]) -> list[str]:
         """Take over a view and return the names of what changed."""
-        self._view = view
+        before, self._view = self._view, view
         changed: dict[str, Any] = {}
+        if before.run_id != view.run_id or not self._places.keys() <= {(c.row, c.column) for c in view.cells}:
+            changed = self._forget()
         for cell in view.cells:
             at = (cell.row, cell.column)
             number = self._places.setdefault(at, len(self._places))
@@ -130,10 +164,18 @@ class Viewer(anywidget.AnyWidget):
             if picture is not None and picture != self._shown.get(f"p{number}", b""):
                 changed[f"p{number}"] = picture
         head = head_of(view, len(self._places))
+        head["message"] = self._trouble or view.message
         if head != self._shown.get("head"):
             changed["head"] = head
         self._shown.update(changed)
         return list(changed)
+
+    def _forget(self) -> dict[str, Any]:
+        """Give every place's number back; the pictures that stood for them go, on the page, too."""
+        gone = {name: b"" for name, value in self._shown.items() if name[0] == "p" and value}
+        self._shown.update(gone)
+        self._places, self._cells = {}, {}
+        return dict(gone)
 
     @property
     def choices(self) -> Choices:
@@ -155,7 +197,7 @@ class Viewer(anywidget.AnyWidget):
         kind = content.get("type")
         if content == {"type": "stop"}:
             if self.on_stop is not None and self._shown["head"]["running"]:
-                self.on_stop()
+                self._do(self.on_stop)
         elif content == {"type": "page"}:
             self._answer(content, {}, _or_nothing(self._page))
         elif kind == "vote":
@@ -163,7 +205,7 @@ class Viewer(anywidget.AnyWidget):
             if vote is not None:
                 self.choices = self._choices.with_vote(vote)
                 if self.on_vote is not None:
-                    self.on_vote(vote)
+                    self._do(self.on_vote, vote)
         elif kind in ("original", "actions") and set(content) == {"type", "row", "column"}:
             row, column = content["row"], content["column"]
             if not self._is_place(row, column):
@@ -175,6 +217,15 @@ class Viewer(anywidget.AnyWidget):
                 asked = self.on_actions
                 actions = _or_nothing(lambda: [asdict(one) for one in asked(row, column)] if asked else [])
                 self._answer(content, {"actions": actions or []}, None)
+        elif kind == "act" and set(content) == {"type", "row", "column", "key"}:
+            row, column, key = content["row"], content["column"], content["key"]
+            known = isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY
+            if self.on_act is not None and known and self._is_place(row, column):
+                self._do(self.on_act, row, column, key)
+        elif kind == "take" and set(content) == {"type", "row"}:
+            row = content["row"]
+            if self.on_take is not None and self._view.take and is_whole(row, len(self._view.rows) - 1):
+                self._do(self.on_take, row)
         elif kind in ("stars", "mark") and set(content) == {"type", "row", "column", "value"}:
             row, column = content["row"], content["column"]
             if self._is_place(row, column):
@@ -193,10 +244,25 @@ class Viewer(anywidget.AnyWidget):
         else:
             return
         if self.on_choice is not None:
-            self.on_choice(row, column, what, known)
+            self._do(self.on_choice, row, column, what, known)
+
+    def _do(self, hook: Callable[..., None], *values: object) -> None:
+        """Call a hook; what it raises is said in the page, because a message's handler has nobody to raise to."""
+        trouble = ""
+        try:
+            hook(*values)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the person who pressed is told)
+            trouble = clean(error) or type(error).__name__
+        with self._showing:
+            self._trouble = trouble
+            message = trouble or self._view.message
+            if message != self._shown["head"]["message"]:
+                self._shown["head"] = {**self._shown["head"], "message": message}
+                self.send_state(["head"])
 
     def _is_place(self, row: object, column: object) -> bool:
-        return type(row) is int and type(column) is int and (row, column) in self._places
+        rows, columns = len(self._view.rows), len(self._view.columns)
+        return is_whole(row, rows - 1) and is_whole(column, columns - 1) and (row, column) in self._places
 
     def _page(self) -> bytes:
         if self.on_page is not None:

@@ -151,7 +151,7 @@ def test_the_original_and_the_actions_are_answered_and_a_failing_hook_is_no_answ
     viewer._handle_custom_msg(ask, [])
     viewer.on_actions = lambda row, column: [Action("again", f"%%qwenimage {row}", "$0.03")]
     viewer._handle_custom_msg(ask, [])
-    again = {"label": "again", "text": "%%qwenimage 1", "price": "$0.03"}
+    again = {"label": "again", "text": "%%qwenimage 1", "price": "$0.03", "key": ""}
     assert viewer.answers == [({**ask, "actions": []}, None), ({**ask, "actions": [again]}, None)]
 
 

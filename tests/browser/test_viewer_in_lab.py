@@ -312,3 +312,73 @@ def test_a_page_loaded_again_in_mid_run_shows_the_same_once_the_cell_is_over(lab
     assert heads[0] == heads[1]
     assert page.locator(".qw-snapshot:visible").count() == 0
     lab.screenshot(page, "viewer-reloaded")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_way_to_go_on_runs_in_the_page_and_python_has_it(lab, page, theme):
+    board = Board(
+        lab,
+        page,
+        f"go-on-{theme}",
+        "print(fox.shape, fox.done, [c.request.seed for c in fox if c.row])",
+        theme=theme,
+    )
+    board.focus(1, 0)
+    board.press(".")
+    here = page.locator(f"{DIALOG} .qw-list").get_by_role(
+        "button", name="more seeds for this prompt, run here"
+    )
+    here.wait_for()
+    lab.screenshot(page, f"viewer-actions-{theme}")
+    here.click()
+    board.filled(10)
+    lab.screenshot(page, f"viewer-more-{theme}")
+    assert board.python(2) == "(2, 7) True [1, 2, 3, 4, 5, 6, 7]"
+
+
+def test_a_stop_of_a_run_in_place_is_heard(lab, page):
+    board = Board(
+        lab,
+        page,
+        "go-on-stop",
+        "%config QwenMagics.offline_seconds = 2\n%config QwenMagics.at_once = 1",
+        "print(fox.done, sum(c.state == 'stopped' for c in fox) > 0)",
+    )
+    lab.run_cell(page, 2)
+    board.focus(0, 0)
+    board.press(".")
+    page.locator(f"{DIALOG} .qw-list").get_by_role(
+        "button", name="more seeds for this prompt, run here"
+    ).click()
+    board.view().get_by_role("button", name="stop").click()
+    page.wait_for_function("[...document.querySelectorAll('.qw-stopped')].length > 1")
+    board.view().locator(".qw-stopped button").first.wait_for()
+    assert board.python(3) == "True True"
+    lab.screenshot(page, "viewer-stopped-light")
+
+
+BOXED = """import ipywidgets as w
+from qwen_widgets.grid.describe import describe
+from qwen_widgets.grid.show import connect
+from qwen_widgets.grid.viewer import Viewer
+viewer = Viewer(describe(fox), fox.pictures)
+connect(viewer, fox)
+w.VBox([w.HTML("above"), w.HBox([w.Button(description="beside"), viewer])])"""
+
+
+def test_inside_of_a_box_it_is_the_same_viewer(lab, page):
+    board = Board(lab, page, "boxed", BOXED, "print(fox[1, 2].rating)")
+    lab.run_cell(page, 2)
+    board.filled(6, view=1)
+    before = page.evaluate(CELLS)
+    board.focus(1, 2, view=1)
+    board.press("d", "d", "4", "b", "a", "Escape")
+    page.locator(f"{DIALOG}").wait_for(state="detached")
+    assert page.evaluate(CELLS) == before
+    board.tile(0, 0, view=1).locator("img").click()
+    assert page.locator(f"{DIALOG} .qw-stage img").count() == 1
+    board.press("Escape")
+    width = board.view(1).bounding_box()["width"]
+    assert width > 500
+    assert board.python(3) == "4"
+    lab.screenshot(page, "viewer-boxed-light")

@@ -141,7 +141,9 @@ class Stage:
             "<button id=before>before</button><div id=here></div></main></body>"
         )
         self.page.evaluate(STUB, [code, css, *wire(synced)])
-        self.page.wait_for_selector(".qw-viewer .qw-tile .qw-box")
+        self.page.wait_for_selector(
+            ".qw-viewer .qw-tile .qw-box" if self.viewer._view.cells else ".qw-viewer"
+        )
         return self
 
     def show(self, view: GridView, thumbnails=None) -> None:

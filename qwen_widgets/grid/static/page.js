@@ -23,6 +23,7 @@ mount({
   cell: (place) => data.cells[place],
   picture: decode,
   choices: () => data.choices,
+  words: () => data.words,
   watch: () => () => {},
   send: null,
   ask: (type, at) => Promise.resolve({ content: type === "actions" && at ? { actions: data.actions[at.join()] ?? [] } : {}, buffers: [] }),

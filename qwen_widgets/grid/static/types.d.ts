@@ -9,12 +9,14 @@ type Place = [number, number];
 interface Cell {
   row: number; column: number; state: string; width: number; height: number; alt: string; cost: string; cached: boolean;
   title: string; reason: string; paid: string; next_step: string; since: number; warning: string; flagged: boolean;
+  offers: Action[];
 }
 interface Row {
   prompt: string; parts: [string, string][]; note: string; tally: string; size: string; model: string; width: number; height: number;
   [axis: string]: any;
 }
 interface Head {
+  run_id: string; message: string; take: string;
   title: string; facts: string[]; provider: string; offline: boolean; done: number; failed: number; total: number; running: boolean; stoppable: boolean;
   rows: Row[]; columns: { label: string; seed: string }[]; places: number;
 }
@@ -24,7 +26,9 @@ type Chosen = [what: string, value: string | number];
 /** The winner is a row, or -1 for a tie. */
 interface Vote { id: number; column: number; one: number; other: number; winner: number }
 interface Choices { cells: { [place: string]: Choice }; votes: Vote[] }
-interface Action { label: string; text: string; price: string }
+/** Without a text it is a button only; with a key it can be done in place. */
+interface Action { label: string; text: string; price: string; key: string }
+interface Told { icons: Words; keys: { [group: string]: string[] }; says: Words }
 interface Answer { content: any; buffers: Bytes[] }
 
 /** Where the data comes from: a widget's model, or an exported page, which has no kernel and no `send`. */
@@ -33,6 +37,7 @@ interface Store {
   cell(place: number): Cell | undefined;
   picture(place: number): Bytes | undefined;
   choices(): Choices | undefined;
+  words(): Told;
   watch(changed: () => void): () => void;
   send: ((message: { [name: string]: any }) => void) | null;
   ask(type: string, at?: Place): Promise<Answer>;
@@ -43,6 +48,7 @@ interface Tile {
   revealed: boolean;
   /** Seconds since the epoch at which this page first saw it running, for a kernel whose clock is off; 0 before. */
   seen: number;
+  act(key: string): void;
 }
 /** A row, a column or a tab of the page, by the place on each axis that it stands for. */
 interface Line { key: string; ids: { [axis: string]: number }; row: number; column: number }

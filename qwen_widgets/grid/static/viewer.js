@@ -3,23 +3,8 @@
 
 /// <reference path="./types.d.ts" />
 
-/** @type {Words} */
-const ICONS = {
-	clock: "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 0 0 0-11M8 5v3l2 1.5",
-	note: "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 0 0 0-11M8 7.5v3.2M8 5.2v.1",
-	close: "M4 4l8 8M12 4l-8 8",
-	previous: "M10 3.5L5.5 8l4.5 4.5",
-	next: "M6 3.5L10.5 8L6 12.5",
-	keep: "M3 8.5l3.2 3.2L13 4.8",
-	star: "M8 2.2l1.8 3.7 4 .6-2.9 2.8.7 4L8 11.4l-3.6 1.9.7-4L2.2 6.5l4-.6z",
-	more: "M3.5 8h.1M8 8h.1M12.5 8h.1",
-	hide: "M2 8s2.2-4 6-4 6 4 6 4-2.2 4-6 4-6-4-6-4M3 13L13 3",
-	plus: "M8 3.5v9M3.5 8h9",
-	minus: "M3.5 8h9",
-	pick: "M2.5 3.5h4.7v9H2.5zM8.8 3.5h4.7v9H8.8z",
-};
-/** What a tile says, where that isn't its state's name; the words of a failure come with the cell. */
-const WORDS = /** @type {Words} */ ({ stored: "no preview", unknown: "not known", blank: "" });
+/** What isn't code, from the store: the icons' paths, the keys' table, sentences. */
+let told = /** @type {Told} */ ({ icons: {}, keys: {}, says: {} });
 const AXES = ["prompt", "model", "size", "seed"];
 const MODES = ["side by side", "slider", "hover", "blink", "difference"];
 /** Seconds beyond which the kernel's clock and this one are taken to disagree. */
@@ -29,7 +14,6 @@ const SPOKEN_EVERY = 4000;
 const BLINK_EVERY = 500;
 const ORIGINALS_KEPT = 12;
 const LETTERS = "ABCDEF";
-const PICK_FIRST = "pick two pictures with Space first";
 
 /** @template {keyof HTMLElementTagNameMap} T @param {T} tag @param {string | {[name: string]: unknown}} [given] the class, or attributes: those that are null or false are left out
  * @param {...(Node | string | null | undefined)} children */
@@ -52,7 +36,7 @@ function icon(name) {
 	svg.setAttribute("viewBox", "0 0 16 16");
 	svg.setAttribute("class", `qw-icon qw-icon-${name}`);
 	aria(svg, { hidden: "true" });
-	path.setAttribute("d", ICONS[name]);
+	path.setAttribute("d", told.icons[name]);
 	svg.append(path);
 	return svg;
 }
@@ -97,6 +81,7 @@ function widgetStore(model) {
 		cell: (place) => model.get(`c${place}`),
 		picture: (place) => model.get(`p${place}`),
 		choices: () => model.get("choices"),
+		words: () => model.get("words"),
 		// One listener for all: a grid that grows brings names that nobody could have listened to before.
 		watch(changed) {
 			model.on("change", changed);
@@ -203,13 +188,11 @@ function wholePrompt({ prompt, parts }) {
 	return make("div", { class: "prompt", dir: "auto" }, words === prompt ? marked(parts) : prompt);
 }
 
-/** What a cell without a picture says. @param {Cell} cell */
-function told(cell) {
-	if (cell.title || cell.reason) {
-		const after = join(" ", cell.paid, cell.next_step);
-		return make("div", "told", make("b", {}, cell.title), make("span", {}, cell.reason), make("small", {}, after));
-	}
-	return make("div", "rest", cell.state === "running" ? icon("clock") : null, make("span", "state", WORDS[cell.state] ?? cell.state));
+/** What a cell without a picture says, and what it offers. @param {Cell} cell @param {Tile["act"]} act */
+function without({ title, reason, paid, next_step, state, offers }, act) {
+	if (!title && !reason && !offers.length) return make("div", "rest", state === "running" ? icon("clock") : null, make("span", "state", told.says[state] ?? state));
+	const presses = offers.map(({ label, price, key }) => button(join(", ", label, price), join(" · ", label, price !== "no cost" && price), "", () => act(key)));
+	return make("div", "told", make("b", {}, title || state), make("span", {}, reason), make("small", {}, join(" ", paid, next_step)), make("p", "buttons", ...presses));
 }
 
 /** @param {Choice} choice */
@@ -250,10 +233,10 @@ function drawTile(tile, row) {
 	box.style.setProperty("--qw-ratio", String(width / height || 1));
 	if (tile.url) {
 		box.append(picture(tile));
-		if (cell.flagged && !tile.revealed) box.append(make("span", "veil", "flagged by moderation: click to show"));
+		if (cell.flagged && !tile.revealed) box.append(make("span", "veil", told.says.veil));
 		if (cell.warning) box.append(make("span", "note", icon("note")));
 	} else {
-		box.append(told(cell));
+		box.append(without(cell, tile.act));
 	}
 	el.replaceChildren(box);
 }
@@ -352,8 +335,12 @@ function makeActions(store) {
 			make("p", "buttons", seed && copier("copy the seed", seed), copier("copy the prompt", prompt)), list);
 		open();
 		const { actions = [] } = (await store.ask("actions", tile.at)).content ?? {};
-		list.replaceChildren(...actions.map((/** @type {Action} */ { label: name, text, price }) => make("section", {}, make("h2", {}, name),
-			make("span", "price", price), copier("copy", text, `copy: ${name}`), make("pre", { dir: "auto", tabindex: 0, "aria-label": name }, text))));
+		list.replaceChildren(...actions.map((/** @type {Action} */ { label: name, text, price, key }) => {
+			const act = () => { el.close(); tile.act(key); };
+			const here = key && store.send ? button(join(", ", name, text && "run here", price), join(" · ", text ? "run here" : name, price), "", act) : null;
+			return make("section", {}, make("h2", {}, text && name), here ?? make("span", "price", price),
+				text ? copier("copy", text, `copy: ${name}`) : null, text ? make("pre", { dir: "auto", tabindex: 0, "aria-label": name }, text) : null);
+		}));
 	}
 	return { el, show };
 }
@@ -365,17 +352,18 @@ function makeHeader(store, ...press) {
 	const badge = make("span", "badge");
 	const compare = button("compare", "Compare", "compare", press[0]);
 	const vote = button("blind vote", "Blind vote", "", press[1]);
-	const view = button("view: rows, columns, tabs", "View", "", press[2]);
+	const view = button(told.says.view, "View", "", press[2]);
 	const ask = (/** @type {boolean} */ asked) => { stop.disabled = asked; stop.textContent = asked ? "Stopping" : "Stop"; };
-	const stop = button("stop: buys no further pictures; what is paid for still arrives", "Stop", "", () => { ask(true); store.send?.({ type: "stop" }); });
+	const stop = button(told.says.stop, "Stop", "", () => { ask(true); store.send?.({ type: "stop" }); });
 	const bar = make("div", { class: "bar", role: "progressbar", "aria-label": "progress", "aria-valuemin": 0 });
-	const el = make("header", "header", make("div", "names", title, facts), badge, compare, vote, view, stop, bar);
+	const message = make("p", { class: "message", role: "alert" });
+	const el = make("header", "header", make("div", "names", title, facts), badge, compare, vote, view, stop, message, bar);
 	return {
 		el,
 		/** @param {number} count */
 		picked(count) {
 			compare.textContent = count > 1 ? `Compare ${count}` : "Compare";
-			compare.title = count > 1 ? "compare what is picked" : PICK_FIRST;
+			compare.title = count > 1 ? told.says.compare : told.says.pick;
 			aria(compare, { disabled: count < 2, label: `${compare.textContent}: ${compare.title}` });
 			compare.classList.toggle("qw-strong", count > 1);
 		},
@@ -386,6 +374,8 @@ function makeHeader(store, ...press) {
 			badge.textContent = head.provider;
 			badge.classList.toggle("qw-offline", head.offline);
 			if (!head.running) ask(false);
+			message.hidden = !head.message;
+			if (message.textContent !== head.message) message.textContent = head.message;
 			stop.hidden = !head.running || !head.stoppable || !store.send;
 			vote.hidden = head.rows.length < 2;
 			bar.hidden = !head.running;
@@ -526,7 +516,7 @@ function makeCloser(env) {
 		const cell = cellOf(tile);
 		const veiled = cell.flagged && !tile.revealed;
 		const reveal = () => { tile.revealed = true; draw(); el.focus(); };
-		return make("div", `layer${veiled ? " veiled" : ""}`, tile.url ? imageOf(tile) : told(cell), comparing() ? make("span", "letter", LETTERS[shown.indexOf(tile)]) : null,
+		return make("div", `layer${veiled ? " veiled" : ""}`, tile.url ? imageOf(tile) : without(cell, tile.act), comparing() ? make("span", "letter", LETTERS[shown.indexOf(tile)]) : null,
 			tile.url && veiled ? button("show it", "flagged by moderation: show", "reveal", reveal) : null);
 	}
 	function draw() {
@@ -731,14 +721,14 @@ function makeVote(head, tileOf, choices, originals) {
 			count = pairs.length;
 			next();
 		});
-		body.replaceChildren(make("p", {}, "Two pictures of one seed at a time, the prompts hidden. Which rows take part?"),
+		body.replaceChildren(make("p", {}, told.says.which),
 			make("fieldset", {}, make("legend", "hidden", "rows"), ...boxes.map((box, row) => make("label", {}, box, make("span", { dir: "auto" }, name(row))))), start, table());
 		open();
 	}
 	function next() {
 		asking = pairs.length > 0;
 		if (asking) ask();
-		else body.replaceChildren(make("p", { role: "status" }, count > 0 ? "That's all of them." : count ? "Enough." : "There is no pair to show: two of the rows need a picture of the same seed."), table(), button("again", "Again", "", show));
+		else body.replaceChildren(make("p", { role: "status" }, count > 0 ? "That's all of them." : count ? "Enough." : told.says.no_pair), table(), button("again", "Again", "", show));
 		el.focus();
 	}
 	function ask() {
@@ -778,14 +768,6 @@ function makeVote(head, tileOf, choices, originals) {
 	return { el, show, key };
 }
 
-/** Keys, and what they do; the footer's. */
-const KEYS = ["←↑→↓:move", "Enter:look closer", "Space:pick for compare", "K:keep", "X:reject", "1–5:stars"];
-const MORE_KEYS = {
-	"in the grid": [...KEYS, "0:no stars", "Home End:first, last of the row", "C:compare the picks", ".:go on from here", "+ −:size of the pictures", "V:view: rows, columns, tabs", "B:blind vote", "Esc:drop the picks"],
-	"on a header": ["Shift+←↑→↓:move it", "H:hide it"],
-	"closer and compare": ["←↑→↓:flip along row and column", "+ −:zoom", "Shift+←↑→↓:pan", "F:fit, or one pixel to one", "M:next mode", "C:swap", "Space:the next in hover and blink", "Z Esc:leave"],
-	"blind vote": ["← →:that one is better", "↓:a tie", "S:skip"],
-};
 /** @param {string} text */
 function keyLine(text) {
 	const at = text.indexOf(":");
@@ -797,6 +779,7 @@ const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 
 /** Build the view of a store inside `host`. @param {Store} store @param {HTMLElement} host @returns {() => void} takes it all down */
 export function mount(store, host) {
+	told = store.words();
 	/** @type {Map<string, Tile>} */
 	const tiles = new Map();
 	/** @type {Map<Tile, Place>} Where the page shows it now. */
@@ -825,7 +808,7 @@ export function mount(store, host) {
 	const vote = makeVote(() => drawn, (row, column) => tiles.get(`${row},${column}`), choices, originals);
 	const view = makeDialog("view", "view");
 	const keys = makeDialog("keys", "keys");
-	keys.body.append(...Object.entries(MORE_KEYS).map(([name, lines]) => make("section", {}, make("h2", {}, name), ...lines.map(keyLine))));
+	keys.body.append(...Object.entries(told.keys).map(([name, lines]) => make("section", {}, make("h2", {}, name), ...lines.map(keyLine))));
 	const closer = makeCloser({
 		head: () => drawn, choices, originals, choose, pick, more: (tile) => actions.show(tile, drawn),
 		moved: (tile) => select(places.get(tile) ?? current),
@@ -837,7 +820,7 @@ export function mount(store, host) {
 			return next?.cell && next.cell.state !== "blank" ? next : tile;
 		},
 	});
-	const footer = make("footer", "footer", ...KEYS.map(keyLine), button("all keys", keyLine("?:all keys"), "plain", keys.open),
+	const footer = make("footer", "footer", ...told.keys["in the grid"].slice(0, 6).map(keyLine), button("all keys", keyLine("?:all keys"), "plain", keys.open),
 		make("label", "size", icon("minus"), size, icon("plus")));
 	const root = make("div", "viewer", header.el, tabList, scroller, footer, status, said, closer.el, actions.el, vote.el, view.el, keys.el);
 	const dialogs = [actions, vote, view, keys];
@@ -911,7 +894,7 @@ export function mount(store, host) {
 	}
 	function compare() {
 		if (picks.length > 1) closer.open([...picks]);
-		else tell(PICK_FIRST);
+		else tell(told.says.pick);
 	}
 	/** What moderation flagged is shown in its place first. @param {Tile} tile */
 	function look(tile) {
@@ -1037,17 +1020,24 @@ export function mount(store, host) {
 		if (!headers.has(name)) headers.set(name, make("div", { class: `${side}-header`, role: `${side}header`, tabindex: -1 }));
 		return /** @type {HTMLElement} */ (headers.get(name));
 	}
+	const isTaken = (/** @type {Element} */ el) => Boolean(drawn.take && el.matches(".qw-row-header"));
+	const take = (/** @type {number} */ row) => store.send?.({ type: "take", row });
 	/** @param {HTMLElement} el @param {Line} line */
 	function drawHeader(el, line) {
 		const row = drawn.rows[line.row];
 		const whole = "prompt" in line.ids && "model" in line.ids && "size" in line.ids;
 		const note = whole ? join(" · ", row.note, row.tally) : lineLabel(drawn, line, "prompt");
-		const mark = JSON.stringify([line.ids, row.parts, note, lineLabel(drawn, line)]);
+		const mark = JSON.stringify([line.ids, row.parts, note, lineLabel(drawn, line), drawn.take]);
 		if (el.dataset.mark === mark) return;
 		el.dataset.mark = mark;
 		if ("prompt" in line.ids) {
 			el.title = row.prompt;
 			el.replaceChildren(make("div", { class: "prompt", dir: "auto" }, marked(row.parts)), note ? make("small", {}, note) : "");
+			if (isTaken(el)) {
+				const press = button(drawn.take, drawn.take, "take", () => take(line.row));
+				press.tabIndex = -1;
+				el.append(press);
+			}
 		} else el.replaceChildren(make("span", { class: "label", dir: "auto" }, lineLabel(drawn, line) || "all"));
 		if (el === stripHeader) el.append(headStrip);
 	}
@@ -1056,7 +1046,7 @@ export function mount(store, host) {
 		const before = layout.mark + tab;
 		if (!same) layout = layOut(drawn, set);
 		const { rows, columns, tabs } = layout;
-		if (!tabs.some(({ key }) => key === tab)) tab = tabs[0].key;
+		if (!tabs.some(({ key }) => key === tab)) tab = tabs[0]?.key ?? "";
 		if (layout.mark + tab !== before) build();
 		limitTiles();
 		rows.forEach((line) => drawHeader(headerOf("row", line), line));
@@ -1102,6 +1092,16 @@ export function mount(store, host) {
 		sharpen();
 	}
 
+	/** Another grid has come: what was chosen on the page was about the one before. */
+	function forget() {
+		closer.el.close();
+		for (const { el } of dialogs) el.close();
+		Object.assign(set, { where: natural(), order: {} });
+		set.hidden.clear();
+		picks = [];
+		headers.clear();
+		layout.mark = "";
+	}
 	/** Bring the page up to the store: at most once a frame, and only what changed. */
 	function draw() {
 		frame = 0;
@@ -1110,19 +1110,21 @@ export function mount(store, host) {
 		const before = drawn;
 		drawn = head;
 		if (head !== before) {
+			const other = before && head.run_id !== before.run_id;
+			if (other) forget();
 			for (const [key, tile] of tiles) {
-				if (tile.at[0] < head.rows.length && tile.at[1] < head.columns.length) continue;
+				if (!other && tile.at[0] < head.rows.length && tile.at[1] < head.columns.length) continue;
 				setPicture(tile, undefined);
 				tiles.delete(key);
 			}
 			head.rows.forEach((_, row) => head.columns.forEach((__, column) => {
 				if (tiles.has(`${row},${column}`)) return;
 				const el = make("div", { role: "gridcell", class: "tile", tabindex: -1 });
-				tiles.set(`${row},${column}`, { el, at: [row, column], cell: undefined, bytes: undefined, url: "", revealed: false, seen: 0 });
+				tiles.set(`${row},${column}`, { el, at: [row, column], cell: undefined, bytes: undefined, url: "", revealed: false, seen: 0, act: (key) => store.send?.({ type: "act", row, column, key }) });
 			}));
 			header.draw(head);
 			say(head);
-			arrange(head.rows.length === before?.rows.length && head.columns.length === before.columns.length);
+			arrange(!other && head.rows.length === before?.rows.length && head.columns.length === before.columns.length);
 		}
 		let anew = false;
 		for (let place = 0; place < head.places; place++) {
@@ -1161,6 +1163,7 @@ export function mount(store, host) {
 		if (by && shift && onHeading && Math.abs(by[0] + by[1]) === 1) move(current, by[0] + by[1]);
 		else if (by && !shift) step(by);
 		else if (name === "h" && onHeading) hide(current);
+		else if (name === "Enter" && target.querySelector(".qw-take")) take(layout.rows[current[0]].row);
 		else if (!tile) return false;
 		else if (name === "Enter") look(tile);
 		else if (name === " ") pick(tile);
