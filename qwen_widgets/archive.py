@@ -19,6 +19,7 @@ from qwen_widgets.grid.choices import read_choices
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.recipe import seed_text
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import Job, Studio, studio
 
@@ -196,7 +197,7 @@ def _line(record: Record) -> str:
     moment = datetime.fromtimestamp(record.created_at).astimezone()
     cost = money(float(record.spent)) if record.price else "no cost"
     prompt = record.prompt if len(record.prompt) <= 60 else record.prompt[:59] + "…"
-    return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  seed {record.seed}  {prompt}"
+    return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  {seed_text(record.seed)}  {prompt}"
 
 
 def _numbers(unfinished: list[Record]) -> str:

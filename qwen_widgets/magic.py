@@ -27,7 +27,7 @@ from traitlets.config.configurable import Configurable
 import qwen_widgets.offline.service  # noqa: F401
 from qwen_widgets import archive
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.models import DEFAULT_MODEL, MODELS, PRESETS
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS, SHELF, Model
 from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Grid
@@ -73,7 +73,7 @@ class QwenMagics(Magics, Configurable):
         1.2, min=0.0, max=600.0, help="Seconds that a picture of the embedded service takes."
     ).tag(config=True)
     model = Unicode(DEFAULT_MODEL.name, help="Model where the cell names none.").tag(config=True)
-    size = Unicode("1:1", help="Size where the cell names none.").tag(config=True)
+    size = Unicode(DEFAULT_RATIO, help="Size where the cell names none.").tag(config=True)
 
     def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
         super().__init__(shell, **kwargs)
@@ -96,6 +96,7 @@ class QwenMagics(Magics, Configurable):
     @argument("-n", "--count", help="so many drawn seeds")
     @argument("-r", "--size", "--ratio", nargs="+", help="16:9 · 1280x720 · a list makes an axis")
     @argument("-m", "--model", nargs="+", help="model, or a list")
+    @argument("-f", "--format", help="png, jpeg or webp, for models that have the choice")
     @argument("-o", "--out", metavar="NAME", help="name of the variable that becomes the Grid")
     @argument("--lines", action="store_true", help="every line is a prompt")
     @argument(
@@ -149,12 +150,17 @@ class QwenMagics(Magics, Configurable):
 
     def _options(self, args: Any) -> GenerateOptions:
         options: GenerateOptions = {
-            "sizes": " ".join(args.size) if args.size else self.size,
-            "models": " ".join(args.model) if args.model else self.model,
             "lines": args.lines,
             "fresh": args.fresh,
             "title": " ".join(args.title) if args.title else (args.out or ""),
         }
+        # What is nobody's choice is left to the model: its own default size, and to the task: its own default model.
+        if args.size or self.size != DEFAULT_RATIO:
+            options["sizes"] = " ".join(args.size) if args.size else self.size
+        if args.model or self.model != DEFAULT_MODEL.name:
+            options["models"] = " ".join(args.model) if args.model else self.model
+        if args.format:
+            options["output_format"] = args.format
         if args.seeds:
             options["seeds"] = " ".join(args.seeds)
         if args.count is not None:
@@ -197,11 +203,7 @@ class QwenMagics(Magics, Configurable):
         return studio().status()
 
     def _models(self) -> list[str]:
-        return [
-            f"{model.name:<20} {money(float(model.price))} a picture · prompt ≤ {model.max_prompt} characters · "
-            f"sides {model.min_side}–{model.max_side} · {model.id}"
-            for model in MODELS
-        ]
+        return [_model_line(model) for model in SHELF.models]
 
     def _sizes(self) -> list[str]:
         return [f"{ratio:<5} {size}" for ratio, size in PRESETS.items()]
@@ -252,6 +254,22 @@ class QwenMagics(Magics, Configurable):
             del text
 
 
+def _model_line(model: Model) -> str:
+    facts = [f"{money(float(model.price))} a picture", f"prompt ≤ {model.max_prompt} characters"]
+    if model.takes_images:
+        facts.append(
+            f"{model.min_images}–{model.max_images} input pictures"
+            if model.max_images > 1
+            else "an input picture"
+        )
+    facts.append(model.limits if model.takes_size else "as large as its input")
+    if not model.takes_seed:
+        facts.append("no seed")
+    if model.formats:
+        facts.append("/".join(model.formats))
+    return f"{model.name:<22} {' · '.join((*facts, model.id))}"
+
+
 def _number(option: str, text: str, kind: type[int | float]) -> Any:
     try:
         return kind(text)
@@ -297,7 +315,7 @@ def _split(line: str) -> tuple[list[str], str]:
 # --- completion -------------------------------------------------------------------------------------------
 
 _OPTIONS = (
-    "--seeds", "--count", "--size", "--ratio", "--model", "--out", "--lines", "--vars", "--fresh", "--dry-run",
+    "--seeds", "--count", "--size", "--ratio", "--model", "--format", "--out", "--lines", "--vars", "--fresh", "--dry-run",
     "--max-cost", "--title", "--save",
 )  # fmt: skip
 _VALUES = {
@@ -305,6 +323,7 @@ _VALUES = {
     **dict.fromkeys(("-m", "--model"), tuple(model.name for model in MODELS)),
     **dict.fromkeys(("-s", "--seeds"), ("1-4", "random", "random*4")),
     **dict.fromkeys(("-n", "--count"), ("2", "4", "8")),
+    **dict.fromkeys(("-f", "--format"), ("png", "jpeg", "webp")),
 }
 
 

@@ -40,6 +40,7 @@ class GenerateOptions(TypedDict, total=False):
     count: int | None
     sizes: SizesLike | None
     models: ModelsLike | None
+    output_format: str
     lines: bool
     variables: Mapping[str, object] | None
     fresh: bool
@@ -470,6 +471,7 @@ def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[s
         count=options.get("count"),
         sizes=options.get("sizes"),
         models=options.get("models"),
+        output_format=options.get("output_format", ""),
         lines=options.get("lines", False),
         variables=options.get("variables"),
     )
@@ -518,6 +520,8 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
         ``"16:9"``, ``"1280x720"``; pixels. Default 1:1.
     models : str or sequence of str, optional
         Short names or full ids. Default ``qwen-image-2.0``.
+    output_format : str, optional
+        ``png``, ``jpeg`` or ``webp``, for models that have the choice.
     lines : bool, optional
         Every line is a prompt.
     variables : mapping, optional

@@ -22,6 +22,7 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
+from qwen_widgets.core.models import find_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
@@ -244,7 +245,13 @@ class Engine:
         ------
         BudgetError
             A price is more than 10 % away from the built-in one.
+        InputError
+            A model is no longer known.
         """
+        for key, action in plan.actions.items():
+            if action == "buy":
+                # What the ledger alone remembers has no price here: it can be shown and not be bought.
+                find_model(plan.requests[key].model.id)
         if self.free:
             return plan
         prices = dict(plan.prices)

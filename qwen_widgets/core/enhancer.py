@@ -6,12 +6,15 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import ClassVar
 
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import Model, Size
+from qwen_widgets.core.request import InputPicture
 
 #: The model behind it; it makes text, so it is no picture's model and not among those.
 OPTIMIZER = Model(
@@ -41,7 +44,7 @@ class TextRequest:
     """What one enhanced prompt is asked with.
 
     Beside `ImageRequest` so that a text is bought with the very guarantees of a picture: it has the same attributes,
-    its seed is -1 and its size 0 × 0.
+    no seed, no input pictures, and the size 0 × 0.
 
     Parameters
     ----------
@@ -58,7 +61,8 @@ class TextRequest:
     prompt: str
     style: str = DEFAULT_STYLE
 
-    seed = -1
+    seed = None
+    images: ClassVar[tuple[InputPicture, ...]] = ()
     size = Size(0, 0)
     model = OPTIMIZER
 
@@ -83,7 +87,7 @@ class TextRequest:
         """Return the request of a row of the ledger."""
         return cls(prompt, json.loads(inputs or "{}").get("style", DEFAULT_STYLE))
 
-    def body(self) -> dict[str, object]:
+    def body(self, addresses: Sequence[str] = ()) -> dict[str, object]:  # noqa: ARG002  (as `Order` has it)
         """Return the JSON body of the submit."""
         return {"text": self.prompt, "mode": "image", "style": self.style}
 

@@ -24,7 +24,16 @@ from typing import Any, TypeVar
 from qwen_widgets.core import errors
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.owner import is_dead, new_owner
-from qwen_widgets.core.records import MICRO, OPEN, UNASSIGNED, Record, State, dump_error, read_record
+from qwen_widgets.core.records import (
+    MICRO,
+    NO_SEED,
+    OPEN,
+    UNASSIGNED,
+    Record,
+    State,
+    dump_error,
+    read_record,
+)
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
 
@@ -317,7 +326,8 @@ class Store:
                 "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
                 " owner, lease_until, created_at, inputs) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    provider, request.key, request.model.id, request.prompt, *request.size, request.seed,
+                    provider, request.key, request.model.id, request.prompt, *request.size,
+                    NO_SEED if request.seed is None else request.seed,
                     run_id, int(price * MICRO), self.owner, now + LEASE, now, request.inputs,
                 ),
             )  # fmt: skip

@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.models import DEFAULT_MODEL, HIGHEST_SEED, LOWEST_SEED, PRESETS, Model, Size
+from qwen_widgets.core.models import DEFAULT_MODEL, HIGHEST_SEED, LOWEST_SEED, Model, Size
 from qwen_widgets.core.syntax_faults import MANY, amount, check_length, fault, shown, to_number
 
 #: How many values one text may stand for, unless the caller raises it.
@@ -255,7 +255,7 @@ def _continued(label: str, text: str, piece: _Piece, dots: _Piece, recent: list[
 # --- sizes ----------------------------------------------------------------------------------------------
 
 _GRAIN = 16  # pixels; both sides of a computed size are multiples of it
-_AREA = 1024 * 1024  # pixels; about one megapixel
+_AREA = 1024 * 1024  # pixels; about one megapixel, where a model's own square preset says nothing else
 
 
 def parse_sizes(text: str, *, model: Model = DEFAULT_MODEL) -> Sizes:
@@ -302,9 +302,9 @@ def read_sizes(label: str, text: str, model: Model) -> Sizes:
         name = f"{width}:{height}"
         size: Size | None = Size(width, height)
         if piece.shape == "n:n":
-            size = PRESETS.get(name)
-            if size is None or not model.fits(size):
-                size = _computed(width, height, model)
+            size = model.preset(name)
+            if size is None:
+                size = _computed_for(width, height, model)
                 notes += [f"{name} is {size}, computed because it is not a preset."] if size else []
         if size is None or not model.fits(size):
             raise fault(label, text, piece.span, _outside(width, height, model))
@@ -317,9 +317,9 @@ def read_sizes(label: str, text: str, model: Model) -> Sizes:
 def size_for_ratio(width: int, height: int, *, model: Model = DEFAULT_MODEL) -> Size:
     """Return the size of a ratio, computed the way the presets are made.
 
-    Both sides are multiples of 16 within the model's limits, and the area is at most 1024 × 1024 pixels
-    and at most an eighth less than the ratio can have there. Among those the truest to the ratio is
-    taken, then the largest. For the seven presets this gives the presets.
+    Both sides are multiples of 16 within the model's limits, and the area is at most that of its square preset
+    (1024 × 1024 pixels) and at most an eighth less than the ratio can have there. Among those the truest to
+    the ratio is taken, then the largest. For the seven presets this gives the presets.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def size_for_ratio(width: int, height: int, *, model: Model = DEFAULT_MODEL) -> 
     InputError
         A side is below 1, or the picture would be too narrow for the limits.
     """
-    size = _computed(width, height, model) if min(width, height) > 0 else None
+    size = _computed_for(width, height, model) if min(width, height) > 0 else None
     if size is None:
         raise InputError(f"ratio {width}:{height}: it {_outside(width, height, model)}.")
     return size
@@ -352,20 +352,26 @@ def _rounded(value: Fraction) -> int:
     return math.floor(value / _GRAIN + Fraction(1, 2)) * _GRAIN
 
 
+def _computed_for(width: int, height: int, model: Model) -> Size | None:
+    square = model.preset("1:1")
+    area = square.pixels if square else max(_AREA, model.min_pixels)
+    return _computed(width, height, *_limits(model), model.min_pixels, area)
+
+
+# By the limits and not by the model: a catalogue can change what is behind its name.
 @lru_cache(maxsize=256)
-def _computed(width: int, height: int, model: Model) -> Size | None:
+def _computed(width: int, height: int, low: int, high: int, least: int, area: int) -> Size | None:
     if width < height:  # computed lying, so that 4:5 is 5:4 turned
-        turned = _computed(height, width, model)
+        turned = _computed(height, width, low, high, least, area)
         return turned and Size(turned.height, turned.width)
-    low, high = _limits(model)
     if width * low > height * high:
         return None
-    reachable = min(_AREA, high * high * height / width)
+    reachable = min(area, high * high * height / width)
     candidates = [
         Size(wide, tall)
         for wide in range(low, high + 1, _GRAIN)
         if low <= (tall := (wide * height + _GRAIN // 2 * width) // (_GRAIN * width) * _GRAIN) <= high
-        and wide * tall <= _AREA
+        and least <= wide * tall <= area
     ]
     return min(
         candidates,
@@ -379,13 +385,24 @@ def _computed(width: int, height: int, model: Model) -> Size | None:
 
 
 def _outside(width: int, height: int, model: Model) -> str:
+    return f"is outside the limits of {model.name}, {model.limits}; the nearest that would do is {_nearest(width, height, model)}"
+
+
+def _nearest(width: int, height: int, model: Model) -> Size:
     low, high = _limits(model)
-    short, long = sorted((max(width, 1), max(height, 1)))
+    width, height = max(width, 1), max(height, 1)
+    short, long = sorted((width, height))
     least, most = Fraction(low, short), Fraction(high, long)
+    if model.min_pixels or model.max_pixels:
+        area = width * height
+        least = max(least, Fraction(math.sqrt(Fraction(model.min_pixels, area))))
+        most = min(most, Fraction(math.sqrt(Fraction(model.max_pixels or high * high, area))))
     # The scale nearest to 1 that brings both sides inside; too narrow for any, it gets as narrow as allowed.
     scale = min(max(Fraction(1), least), most)
     near = Size(*(min(max(_rounded(side * scale), low), high) for side in (width, height)))
-    return (
-        f"is outside the limits of {model.name}, {model.min_side} to {model.max_side} pixels a side; "
-        f"the nearest that would do is {near}"
-    )
+    if model.fits(near):
+        return near
+    # Rounded out of the range of pixels: one grain more or less brings it back.
+    grain = _GRAIN if near.pixels < model.min_pixels else -_GRAIN
+    moved = Size(*(min(max(side + grain, low), high) for side in near))
+    return moved if model.fits(moved) else model.default_size

@@ -15,7 +15,7 @@ from typing import Any
 from qwen_widgets._version import __version__
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import Size, find_model
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import ImageRequest, InputPicture
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -60,26 +60,37 @@ def read(picture: bytes) -> ImageRequest | None:
             seed=values["seed"],
             size=Size(int(values["width"]), int(values["height"])),
             model=find_model(values["model"]),
+            images=tuple(map(InputPicture.from_json, values.get("images", ()))),
+            output_format=values.get("output_format", ""),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, InputError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError):
         return None
 
 
 def _parameters(request: ImageRequest) -> str:
     width, height = request.size
     model = request.model.name
-    return f"{request.prompt}\nSeed: {request.seed}, Size: {width}x{height}, Model: {model}, Version: {_OURS} {__version__}"
+    seed = "" if request.seed is None else f"Seed: {request.seed}, "
+    return f"{request.prompt}\n{seed}Size: {width}x{height}, Model: {model}, Version: {_OURS} {__version__}"
 
 
 def _as_json(request: ImageRequest, facts: Mapping[str, Any]) -> str:
     width, height = request.size
-    asked = {
+    asked: dict[str, Any] = {
         "prompt": request.prompt,
         "seed": request.seed,
         "width": width,
         "height": height,
         "model": request.model.id,
     }
+    if request.images:
+        # Where a picture lies on this machine is nobody else's business; which cell it was is its lineage.
+        asked["images"] = [
+            {name: value for name, value in picture.to_json().items() if name != "source"}
+            for picture in request.images
+        ]
+    if request.output_format:
+        asked["output_format"] = request.output_format
     return json.dumps({"version": 1, **asked, **facts}, ensure_ascii=False)
 
 

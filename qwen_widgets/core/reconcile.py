@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from qwen_widgets.core.answers import Prediction, integer
+from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.records import Record
 
 #: Seconds after the submit at which the history is asked: the history lags behind.
@@ -75,17 +76,24 @@ def find(
 def likeness(echoed: Mapping[str, Any] | None, record: Record) -> Literal["same", "perhaps", "other"]:
     """Judge an echoed input by what the row asked for.
 
-    A field that is missing or can't be read speaks neither way, and is no proof: it makes a "perhaps".
+    A field that is missing or can't be read speaks neither way, and is no proof: it makes a "perhaps". Of what the
+    model doesn't take nothing is expected. Other addresses of input pictures than were sent are no proof either:
+    a service may move what it was given.
     """
     given = echoed or {}
     if record.makes_text:
         return _text_likeness(given, record)
+    model = remembered_model(record.model)
     prompt, seed, size = given.get("prompt"), integer(given.get("seed")), _size(given.get("size"))
-    alike = (
-        None if not isinstance(prompt, str) else _words(prompt) == _words(record.prompt),
-        None if seed is None else seed == record.seed,
-        None if size is None else size == tuple(record.size),
-    )
+    alike = [None if not isinstance(prompt, str) else _words(prompt) == _words(record.prompt)]
+    if record.seed is not None:
+        alike.append(None if seed is None else seed == record.seed)
+    if model.takes_size:
+        alike.append(None if size is None else size == tuple(record.size))
+    if record.images:
+        alike.append(given.get("images", given.get("image")) in _sent(record) or None)
+    if record.output_format and isinstance(given.get("output_format"), str):
+        alike.append(given["output_format"] == record.output_format)
     if False in alike:
         return "other"
     return "perhaps" if None in alike else "same"
@@ -100,6 +108,12 @@ def _text_likeness(given: Mapping[str, Any], record: Record) -> Literal["same", 
     if False in alike:
         return "other"
     return "perhaps" if None in alike else "same"
+
+
+def _sent(record: Record) -> tuple[object, ...]:
+    """Return the forms in which the addresses of a row's input pictures can be echoed."""
+    addresses = record.addresses
+    return (list(addresses), *addresses[:1]) if addresses else ()
 
 
 def _words(prompt: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from qwen_widgets.core import errors
 from qwen_widgets.core.enhancer import TextRequest, makes_text
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.models import Size, find_model
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.models import Size, remembered_model
+from qwen_widgets.core.request import ImageRequest, InputPicture
 
 State = Literal[
     "planned", "sending", "submitted", "completed", "stored",
@@ -22,6 +22,8 @@ OPEN: tuple[State, ...] = ("planned", "sending", "submitted", "completed", "unkn
 MICRO = Decimal(1_000_000)
 #: How the content key of an unassigned row begins.
 UNASSIGNED = "unassigned "
+#: What stands in the seed's column where the model takes none.
+NO_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Record:
         Seconds since the epoch.
     got : Size or None
         Pixel size of the stored picture.
+    seed : int or None
+        None where the model takes none.
     """
 
     id: int
@@ -45,7 +49,7 @@ class Record:
     model: str
     prompt: str
     size: Size
-    seed: int
+    seed: int | None
     run_id: str
     price: Decimal
     prediction_id: str | None
@@ -68,6 +72,26 @@ class Record:
     text: str | None = None
 
     @property
+    def images(self) -> tuple[InputPicture, ...]:
+        """The input pictures."""
+        return tuple(map(InputPicture.from_json, self._inputs.get("images", ())))
+
+    @property
+    def output_format(self) -> str:
+        """The format that was asked for; empty where the model has no choice."""
+        return str(self._inputs.get("output_format", ""))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the input pictures were when it was sent."""
+        return tuple(self._inputs.get("addresses", ()))
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.inputs or "{}")
+        return found
+
+    @property
     def makes_text(self) -> bool:
         """Whether it is an enhanced prompt and no picture."""
         return makes_text(self.model)
@@ -78,14 +102,16 @@ class Record:
         return self.key.startswith(UNASSIGNED)
 
     def request(self) -> ImageRequest:
-        """Return what it was asked with.
-
-        Raises
-        ------
-        InputError
-            The row is unassigned, or its model is no longer known.
-        """
-        return ImageRequest(self.prompt, self.seed, self.size, find_model(self.model))
+        """Return what it was asked with, whatever the limits are today; an unassigned row says nothing of it."""
+        return ImageRequest(
+            self.prompt,
+            self.seed,
+            self.size,
+            remembered_model(self.model),
+            self.images,
+            self.output_format,
+            check=False,
+        )
 
     def text_request(self) -> TextRequest:
         """Return what an enhanced prompt was asked with."""
@@ -111,7 +137,7 @@ def read_record(row: Mapping[str, Any]) -> Record:
         model=row["model"],
         prompt=row["prompt"],
         size=Size(row["width"], row["height"]),
-        seed=row["seed"],
+        seed=None if row["seed"] == NO_SEED else row["seed"],
         run_id=row["run_id"],
         price=Decimal(row["price"]) / MICRO,
         prediction_id=row["prediction_id"],

@@ -5,12 +5,87 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, asdict, dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, Model, Size
+from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size
+
+#: How a source begins that names a kept input picture by its hash.
+KEPT = "kept:"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFrom:
+    """The cell that an input picture was: where it stood, and what it was made with.
+
+    Attributes
+    ----------
+    key : str
+        Content key of its request.
+    run_id : str
+        The run of its grid; `row` and `column` are its place there.
+    model : str
+        Full id.
+    """
+
+    key: str
+    run_id: str
+    row: int
+    column: int
+    prompt: str
+    seed: int | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputPicture:
+    """A picture that a request is made with, known by its bytes.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the bytes that are sent, hex.
+    width, height : int
+        Pixels.
+    suffix : str
+        ``.png``, ``.jpg`` or ``.webp``, by the bytes.
+    source : str
+        How to name it again in a cell's ``-i``: a path, an address, a run's cell, a kept picture.
+    made_from : MadeFrom or None
+        The cell that it was, where it was one.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    suffix: str
+    source: str = field(default="", compare=False)
+    made_from: MadeFrom | None = field(default=None, compare=False)
+
+    @property
+    def size(self) -> Size:
+        """Pixels, width × height."""
+        return Size(self.width, self.height)
+
+    @property
+    def name(self) -> str:
+        """What a message calls it: its source, or the beginning of its hash."""
+        return repr(self.source) if self.source else f"picture {self.sha256[:8]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> InputPicture:
+        """Return the picture of such values; what a later version has added is left out."""
+        made = values.get("made_from")
+        known = {name: values[name] for name in ("sha256", "width", "height", "suffix")}
+        origin = None if made is None else MadeFrom(**{name: made[name] for name in MadeFrom.__slots__})
+        return cls(**known, source=values.get("source", ""), made_from=origin)
 
 
 class Order(Protocol):
@@ -21,8 +96,8 @@ class Order(Protocol):
         """The words."""
 
     @property
-    def seed(self) -> int:
-        """The seed, -1 where there is none."""
+    def seed(self) -> int | None:
+        """The seed, None where there is none."""
 
     @property
     def size(self) -> Size:
@@ -40,8 +115,12 @@ class Order(Protocol):
     def key(self) -> str:
         """The content key: equal keys are one purchase."""
 
-    def body(self) -> dict[str, object]:
-        """Return the JSON body of the submit."""
+    @property
+    def images(self) -> tuple[InputPicture, ...]:
+        """The input pictures."""
+
+    def body(self, addresses: Sequence[str] = ()) -> dict[str, object]:
+        """Return the JSON body of the submit, with the addresses of its input pictures."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +128,24 @@ class ImageRequest:
     """What one picture is asked with.
 
     The seed is always a number that is known here, never the service's own choice, so that
-    (model, prompt, size, seed) names a picture and can be asked for again.
+    (model, prompt, size, seed) names a picture and can be asked for again. A model that takes no seed has none.
 
     Parameters
     ----------
     prompt : str
         1 to `model.max_prompt` characters, no control characters.
-    seed : int
-        0 to 2147483647.
+    seed : int or None
+        0 to 2147483647; None for a model that takes none, and only for it.
     size : Size
-        Pixels, each side within the model's limits.
+        Pixels, within the model's limits. A model that takes no size makes what it makes: there it is the size of
+        the first input picture, for the shape of its place in a grid, and isn't sent.
     model : Model
+    images : tuple of InputPicture
+        As many as the model takes, each within its limits.
+    output_format : str
+        One of the model's formats; empty is the first of them, and stays so where it has none.
+    check : bool
+        False for what the ledger remembers: the limits may have been others when it was asked.
 
     Raises
     ------
@@ -68,36 +154,84 @@ class ImageRequest:
     """
 
     prompt: str
-    seed: int
+    seed: int | None
     size: Size
     model: Model
+    images: tuple[InputPicture, ...] = ()
+    output_format: str = ""
+    check: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, check: bool) -> None:
+        if not self.output_format and self.model.formats:
+            object.__setattr__(self, "output_format", self.model.formats[0])
+        if not check:
+            return
         check_prompt(self.prompt, self.model)
+        self._check_seed()
+        check_images(self.images, self.model)
+        if self.model.takes_size and not self.model.fits(self.size):
+            raise InputError(f"size {self.size}: {self.model.name} takes {self.model.limits}.")
+        if self.output_format not in (self.model.formats or ("",)):
+            raise InputError(f"format {self.output_format!r}: {formats_text(self.model)}.")
+
+    def _check_seed(self) -> None:
+        if not self.model.takes_seed:
+            if self.seed is not None:
+                raise InputError(f"seed {self.seed!r}: {self.model.name} takes no seed.")
+            return
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise InputError(f"seed {self.seed!r}: a whole number is needed, 0 to {HIGHEST_SEED}.")
         if not LOWEST_SEED <= self.seed <= HIGHEST_SEED:
             raise InputError(f"seed {self.seed}: it must lie between 0 and {HIGHEST_SEED}.")
-        if not self.model.fits(self.size):
-            raise InputError(
-                f"size {self.size}: each side must lie between {self.model.min_side} and {self.model.max_side} "
-                f"pixels for {self.model.name}."
-            )
 
     @cached_property
     def key(self) -> str:
-        """The content key: 64 hex digits over everything that decides what the picture is."""
-        text = json.dumps({"model": self.model.id, **self.body()}, sort_keys=True, ensure_ascii=False)
+        """The content key: 64 hex digits over everything that decides what the picture is.
+
+        What a request doesn't have is left out, so that the keys of earlier versions stay as they were; it depends on
+        nothing that a catalogue could change about the model.
+        """
+        values: dict[str, object] = {
+            "model": self.model.id,
+            "prompt": self.prompt,
+            "size": self.size.wire,
+        }
+        if self.seed is not None:
+            values["seed"] = self.seed
+        if self.images:
+            values["images"] = [picture.sha256 for picture in self.images]
+        if self.output_format:
+            values["output_format"] = self.output_format
+        text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def inputs(self) -> str:
-        """JSON of what it holds beside prompt, size and seed, as the ledger keeps it."""
-        return ""
+        """JSON of what it holds beside prompt, size and seed, as the ledger keeps it; empty where that is nothing."""
+        values: dict[str, object] = {}
+        if self.images:
+            values["images"] = [picture.to_json() for picture in self.images]
+        if self.output_format:
+            values["output_format"] = self.output_format
+        return json.dumps(values) if values else ""
 
-    def body(self) -> dict[str, object]:
-        """Return the JSON body of the submit, exactly the inputs that the model's schema names."""
-        return {"prompt": self.prompt, "size": self.size.wire, "seed": self.seed}
+    def body(self, addresses: Sequence[str] = ()) -> dict[str, object]:
+        """Return the JSON body of the submit, exactly the inputs that the model's schema names.
+
+        Parameters
+        ----------
+        addresses : sequence of str
+            Where the service finds the input pictures, in their order.
+        """
+        values: dict[str, object] = {
+            "prompt": self.prompt,
+            "size": self.size.wire,
+            "seed": self.seed,
+            "output_format": self.output_format,
+            "images": list(addresses),
+            "image": next(iter(addresses), ""),
+        }
+        return {name: values[name] for name in self.model.inputs if name in values}
 
 
 def check_prompt(prompt: str, model: Model) -> None:
@@ -114,3 +248,36 @@ def check_prompt(prompt: str, model: Model) -> None:
             f"prompt: {len(prompt)} characters, and {model.name} takes at most {model.max_prompt}; "
             f"shorten {prompt[:30]!r}…"
         )
+
+
+def check_images(images: Sequence[InputPicture], model: Model) -> None:
+    """Raise InputError where a model takes no pictures, needs one, takes fewer, or others."""
+    if images and not model.takes_images:
+        editing = SHELF.find(f"{model.name}-edit")
+        hint = f"; {editing.name} takes pictures" if editing is not None else ""
+        raise InputError(f"images: {model.name} makes pictures of words alone{hint}.")
+    if len(images) < model.min_images:
+        making = SHELF.find(model.name.removesuffix("-edit"))
+        hint = (
+            f", or use {making.name}, which makes one of words"
+            if making is not None and not making.min_images
+            else ""
+        )
+        raise InputError(f"images: {model.name} edits a picture; give one with -i (images= in Python){hint}.")
+    if len(images) > model.max_images:
+        raise InputError(
+            f"images: {len(images)} were given, and {model.name} takes at most {model.max_images}."
+        )
+    for picture in images:
+        if not model.takes_picture(picture.size):
+            raise InputError(
+                f"image {picture.name}: it is {picture.size}, and {model.name} takes pictures with sides of "
+                f"{model.min_image_side} to {model.max_image_side} pixels; --fit scales it (fit=True in Python)."
+            )
+
+
+def formats_text(model: Model) -> str:
+    """Say which formats a model has to choose from."""
+    if not model.formats:
+        return f"{model.name} has no choice of format"
+    return f"{model.name} makes {' or '.join(model.formats)}"

@@ -10,8 +10,15 @@ from typing import TypeGuard, cast
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, Model, Size, find_model
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.models import (
+    DEFAULT_EDIT_MODEL,
+    DEFAULT_MODEL,
+    Model,
+    Size,
+    find_model,
+    remembered_model,
+)
+from qwen_widgets.core.request import ImageRequest, InputPicture, check_images, formats_text
 
 #: Pictures that one sweep may hold unless the cap is raised.
 CAP = 1000
@@ -29,6 +36,23 @@ class Row:
     prompt: str
     size: Size
     model: Model
+    images: tuple[InputPicture, ...] = ()
+    output_format: str = ""
+
+    @classmethod
+    def of(cls, request: ImageRequest) -> Row:
+        """Return the row of a request: all of it but the seed."""
+        return cls(request.prompt, request.size, request.model, request.images, request.output_format)
+
+    def request(self, seed: int | None, *, check: bool = True) -> ImageRequest:
+        """Return the request of this row in the column of a seed."""
+        return ImageRequest(
+            self.prompt, seed, self.size, self.model, self.images, self.output_format, check=check
+        )
+
+    def wants(self, seed: int | None) -> bool:
+        """Whether a column is one of this row's: a model without a seed has the column None alone."""
+        return (seed is not None) == self.model.takes_seed
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,8 @@ class Sweep:
 
     Attributes
     ----------
+    seeds : tuple of int or None
+        The columns. None is the one column of the models that take no seed; it is planned as the last.
     requests : mapping of (row, column) to ImageRequest
         Places that were not asked for (a prompt with a seed of its own has only that) are missing.
     notes : tuple of str
@@ -44,7 +70,7 @@ class Sweep:
     """
 
     rows: tuple[Row, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     requests: Mapping[tuple[int, int], ImageRequest]
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -83,47 +109,49 @@ class Sweep:
     def of(cls, requests: Iterable[ImageRequest]) -> Sweep:
         """Lay out some requests: a row for each prompt, model and size, a column for each seed."""
         found = {request.key: request for request in requests}.values()
-        rows = tuple(dict.fromkeys(Row(request.prompt, request.size, request.model) for request in found))
-        seeds = tuple(sorted({request.seed for request in found}))
-        places = {
-            (rows.index(Row(request.prompt, request.size, request.model)), seeds.index(request.seed)): request
-            for request in found
-        }
+        rows = tuple(dict.fromkeys(Row.of(request) for request in found))
+        seeds = tuple(sorted({request.seed for request in found}, key=_seed_order))
+        places = {(rows.index(Row.of(request)), seeds.index(request.seed)): request for request in found}
         return cls(rows, seeds, places)
 
     def to_json(self) -> str:
         """Return the sweep as JSON, as the ledger keeps it."""
-        rows = [[row.prompt, *row.size, row.model.id] for row in self.rows]
+        rows: list[list[object]] = []
+        for row in self.rows:
+            rows.append([row.prompt, *row.size, row.model.id])
+            if row.images or row.output_format:
+                images = [picture.to_json() for picture in row.images]
+                rows[-1].append({"images": images, "output_format": row.output_format})
         return json.dumps({"rows": rows, "seeds": self.seeds, "places": sorted(self.requests)})
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Return the sweep of such a text."""
+        """Return the sweep of such a text; one of an earlier version, too, and whatever the limits are today."""
         values = json.loads(text)
-        rows = tuple(
-            Row(prompt, Size(width, height), find_model(model))
-            for prompt, width, height, model in values["rows"]
-        )
+        rows = []
+        for prompt, width, height, model, *more in values["rows"]:
+            rest = more[0] if more else {}
+            images = tuple(map(InputPicture.from_json, rest.get("images", ())))
+            size = Size(width, height)
+            rows.append(Row(prompt, size, remembered_model(model), images, rest.get("output_format", "")))
         seeds = tuple(values["seeds"])
-        requests = {
-            (r, c): ImageRequest(rows[r].prompt, seeds[c], rows[r].size, rows[r].model)
-            for r, c in values["places"]
-        }
-        return cls(rows, seeds, requests)
+        requests = {(r, c): rows[r].request(seeds[c], check=False) for r, c in values["places"]}
+        return cls(tuple(rows), seeds, requests)
 
-    def extended(self, rows: Iterable[Row] = (), seeds: Iterable[int] = ()) -> Sweep:
+    def extended(self, rows: Iterable[Row] = (), seeds: Iterable[int | None] = ()) -> Sweep:
         """Return a sweep with further rows and columns; what is here already keeps its place.
 
         New seeds are asked for in every row, new rows for every seed.
         """
         new_rows = tuple(dict.fromkeys(row for row in rows if row not in self.rows))
-        new_seeds = tuple(dict.fromkeys(seed for seed in seeds if seed not in self.seeds))
-        all_rows, all_seeds = self.rows + new_rows, self.seeds + new_seeds
+        all_rows = self.rows + new_rows
+        seedless = (None,) if any(not row.model.takes_seed for row in new_rows) else ()
+        all_seeds = tuple(dict.fromkeys((*self.seeds, *seeds, *seedless)))
         requests = dict(self.requests)
         for r, row in enumerate(all_rows):
             for c, seed in enumerate(all_seeds):
-                if r >= len(self.rows) or c >= len(self.seeds):
-                    requests[r, c] = ImageRequest(row.prompt, seed, row.size, row.model)
+                if (r >= len(self.rows) or c >= len(self.seeds)) and row.wants(seed):
+                    requests[r, c] = row.request(seed)
         _check_count(len(requests), CAP)
         return Sweep(all_rows, all_seeds, requests)
 
@@ -143,6 +171,10 @@ class Sweep:
         return Sweep(rows, seeds, requests)
 
 
+def _seed_order(seed: int | None) -> tuple[bool, int]:
+    return seed is None, seed or 0
+
+
 def plan_sweep(
     prompts: PromptsLike,
     *,
@@ -150,6 +182,8 @@ def plan_sweep(
     count: int | None = None,
     sizes: SizesLike | None = None,
     models: ModelsLike | None = None,
+    images: Sequence[InputPicture] = (),
+    output_format: str = "",
     lines: bool = False,
     variables: Mapping[str, object] | None = None,
     cap: int = CAP,
@@ -165,9 +199,14 @@ def plan_sweep(
     count : int, optional
         So many drawn seeds.
     sizes : str, (width, height) or a sequence of these, optional
-        ``"16:9"``, ``"1280x720"``; pixels. Default 1:1.
+        ``"16:9"``, ``"1280x720"``; pixels. A ratio is each model's own size of it. Default 1:1, or with input
+        pictures the shape of the first.
     models : str or a sequence of str, optional
-        Short names or full ids. Default ``qwen-image-2.0``.
+        Short names or full ids. Default ``qwen-image-2.0``, and ``qwen-image-2.0-edit`` where pictures are given.
+    images : sequence of InputPicture
+        The pictures that every request is made with.
+    output_format : str
+        ``png``, ``jpeg`` or ``webp``, for models that have the choice.
     lines : bool
         Every line is a prompt.
     variables : mapping, optional
@@ -180,45 +219,95 @@ def plan_sweep(
     InputError
         One sentence that shows the text and the place.
     """
-    chosen = read_models(models)
-    # The narrowest limits of the models decide what may be typed.
-    narrow = min(chosen, key=lambda model: (model.max_side, model.max_prompt))
-    size_values, size_notes = read_sizes(sizes, narrow)
-    seed_values, seed_notes = read_seeds(seeds, count)
+    pictures = tuple(images)
+    chosen = read_models(models, editing=bool(pictures))
+    formats, notes = _read_formats(output_format, chosen)
+    for model in chosen:
+        check_images(pictures, model)
+    sizes_of: dict[Model, tuple[Size, ...]] = {}
+    for model in chosen:
+        sizes_of[model], said = _sizes_for(model, sizes, pictures)
+        notes += said
+    seed_values: tuple[int, ...] = ()
+    if any(model.takes_seed for model in chosen) or seeds is not None or count is not None:
+        seed_values, said = read_seeds(seeds, count)
+        notes += said
+    # The narrowest limit of the models decides how long a prompt may be.
+    narrow = min(chosen, key=lambda model: (model.max_prompt, not model.takes_size))
+    parsed: list[syntax.PromptText] = []
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InputError("prompts: give a text or a list of texts.")
-    parsed: list[syntax.PromptText] = []
-    notes: list[str] = [*size_notes, *seed_notes]
     for text in texts:
         found = syntax.parse_prompts(text, lines=lines, variables=variables, cap=cap, model=narrow)
         parsed += found.values
         notes += found.notes
 
-    # A prompt's own seeds come after the common ones, which are then no column unless another row wants them.
-    common = any(prompt.seeds is None for prompt in parsed)
-    columns = tuple(
-        dict.fromkeys(
-            [
-                *(seed_values if common else ()),
-                *(seed for prompt in parsed for seed in prompt.seeds or ()),
-            ]
-        )
-    )
-    asked: dict[Row, dict[int, None]] = {}
+    asked: dict[Row, dict[int | None, None]] = {}
     for prompt in parsed:
         for model in chosen:
-            for size in [prompt.size] if prompt.size else size_values:
-                row = Row(prompt.text, size, model)
-                asked.setdefault(row, {}).update(dict.fromkeys(prompt.seeds or seed_values))
+            own: tuple[Size, ...] | None = None
+            if prompt.size_asked:
+                own, said = _sizes_for(model, prompt.size_asked, pictures)
+                notes += said
+            wanted: tuple[int | None, ...] = (prompt.seeds or seed_values) if model.takes_seed else (None,)
+            for size in own or sizes_of[model]:
+                row = Row(prompt.text, size, model, pictures, formats[model])
+                asked.setdefault(row, {}).update(dict.fromkeys(wanted))
         _check_count(sum(map(len, asked.values())), cap)
+    for model in chosen:
+        if not model.takes_seed:
+            notes.append(f"{model.name} takes no seed: one picture a prompt; --fresh makes another.")
+
+    # A prompt's own seeds come after the common ones, which are no column where no row wants them.
+    used = {seed for row_seeds in asked.values() for seed in row_seeds}
+    own_seeds = (seed for prompt in parsed for seed in prompt.seeds or ())
+    columns = tuple(seed for seed in dict.fromkeys((*seed_values, *own_seeds, None)) if seed in used)
     place = {seed: column for column, seed in enumerate(columns)}
     requests = {
-        (r, place[seed]): ImageRequest(row.prompt, seed, row.size, row.model)
+        (r, place[seed]): row.request(seed)
         for r, (row, row_seeds) in enumerate(asked.items())
         for seed in row_seeds
     }
     return Sweep(tuple(asked), columns, requests, tuple(dict.fromkeys(notes)))
+
+
+def _read_formats(text: str, models: Sequence[Model]) -> tuple[dict[Model, str], list[str]]:
+    """Return each model's format, and a note for those that have no choice."""
+    wanted = {"jpg": "jpeg"}.get(text.strip().lower(), text.strip().lower())
+    without = [model for model in models if not model.formats]
+    if wanted and len(without) == len(models):
+        raise InputError(f"format {text!r}: {formats_text(models[0])}.")
+    for model in models:
+        if wanted and model.formats and wanted not in model.formats:
+            raise InputError(f"format {text!r}: {formats_text(model)}.")
+    formats = {model: (wanted or model.formats[0]) if model.formats else "" for model in models}
+    return formats, [f"{formats_text(model)}: --format is not for it." for model in without if wanted]
+
+
+def _sizes_for(
+    model: Model, sizes: SizesLike | None, images: Sequence[InputPicture]
+) -> tuple[tuple[Size, ...], tuple[str, ...]]:
+    """Return the sizes of a model's rows, and notes."""
+    if not model.takes_size:
+        size = images[0].size if images else model.default_size
+        note = f"{model.name} takes no size: a picture comes as large as the first one that is given."
+        return (size,), (note,) if sizes is not None else ()
+    if sizes is None and images:
+        size, said = _like(images[0].size, model)
+        return (size,), said
+    return read_sizes(sizes, model)
+
+
+def _like(size: Size, model: Model) -> tuple[Size, tuple[str, ...]]:
+    """Return the model's size of a picture's shape, so that before and after can be compared."""
+    try:
+        found = syntax.size_for_ratio(*size, model=model)
+    except InputError:
+        return model.default_size, ()
+    return found, (
+        f"{model.name}: the size is {found}, in the shape of the picture; --size chooses another.",
+    )
 
 
 def _check_count(count: int, cap: int) -> None:
@@ -228,10 +317,11 @@ def _check_count(count: int, cap: int) -> None:
         )
 
 
-def read_models(models: ModelsLike | None) -> tuple[Model, ...]:
-    """Return the models of a comma list, a name, or a sequence."""
+def read_models(models: ModelsLike | None, *, editing: bool = False) -> tuple[Model, ...]:
+    """Return the models of a comma list, a name, or a sequence; without any, the default one for the task."""
     if models is None:
-        return (DEFAULT_MODEL,)
+        # By its name, so that what a catalogue said of it counts.
+        return (find_model((DEFAULT_EDIT_MODEL if editing else DEFAULT_MODEL).id),)
     items: Sequence[str | Model]
     if isinstance(models, Model):
         items = [models]
@@ -247,7 +337,7 @@ def read_models(models: ModelsLike | None) -> tuple[Model, ...]:
 def read_sizes(sizes: SizesLike | None, model: Model) -> tuple[tuple[Size, ...], tuple[str, ...]]:
     """Return sizes in pixels and notes."""
     if sizes is None:
-        sizes = DEFAULT_RATIO
+        return (model.default_size,), ()
     items: list[str | Size | tuple[int, int]]
     if isinstance(sizes, str) or _is_pair(sizes):
         items = [sizes]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.list_syntax import (
@@ -55,14 +55,17 @@ class PromptText:
     text : str
         The prompt without its flags.
     size : Size or None
-        The size of ``--ar``, pixels.
+        The size of ``--ar``, pixels, for the model that the prompt was read for.
     seeds : tuple of int or None
         The seeds of ``--seed``.
+    size_asked : str
+        What ``--ar`` said: a ratio is another size for another model. Empty without it.
     """
 
     text: str
     size: Size | None = None
     seeds: tuple[int, ...] | None = None
+    size_asked: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,4 +248,5 @@ def _finished(
         given = read_seeds(*flags["seeds"], cap, draw)
         seeds = given.values
         notes += given.notes
-    return PromptText(collapse(filled(" ".join(words), values)), size, seeds), notes
+    asked = flags["size"][1] if "size" in flags else ""
+    return PromptText(collapse(filled(" ".join(words), values)), size, seeds, asked), notes

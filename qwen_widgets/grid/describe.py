@@ -13,7 +13,7 @@ from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Row, Sweep
 from qwen_widgets.grid.grid import Cell, Grid
 from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.recipe import write_cell
+from qwen_widgets.grid.recipe import seed_text, write_cell
 from qwen_widgets.grid.view import Action, CellView, ColumnView, GridView, RowView, Shown
 
 _SHOWN: dict[CellState, Shown] = {
@@ -51,10 +51,12 @@ def plural(count: int, word: str) -> str:
 
 def sweep_text(sweep: Sweep) -> str:
     """Return ``2 prompts × 4 seeds``, with the sizes and models where there are several."""
-    axes = [plural(len(sweep.prompts), "prompt"), plural(len(sweep.seeds), "seed")]
-    for values, word in ((sweep.sizes, "size"), (sweep.models, "model")):
-        if len(values) > 1:
-            axes.append(plural(len(values), word))
+    axes = [plural(len(sweep.prompts), "prompt")]
+    if seeds := sum(seed is not None for seed in sweep.seeds):
+        axes.append(plural(seeds, "seed"))
+    for count, word in ((len(_ratios(sweep)), "size"), (len(sweep.models), "model")):
+        if count > 1:
+            axes.append(plural(count, word))
     return " × ".join(axes)
 
 
@@ -91,11 +93,26 @@ def describe(grid: Grid) -> GridView:
             _row_view(sweep, r, [view for view in shown if view.row == r], grid.marked_against)
             for r in range(len(sweep.rows))
         ),
-        columns=tuple(ColumnView(f"seed {seed}", str(seed)) for seed in sweep.seeds),
+        columns=tuple(_column_view(seed) for seed in sweep.seeds),
         cells=views,
         magic=grid.magic(),
         message=grid.message,
     )
+
+
+def _column_view(seed: int | None) -> ColumnView:
+    return ColumnView(seed_text(seed), "" if seed is None else str(seed))
+
+
+def _ratio(row: Row) -> str:
+    """Return a row's size in short: the ratio where it is a preset of its model."""
+    preset = row.model.ratio(row.size) if row.model.takes_size else None
+    return preset or str(row.size)
+
+
+def _ratios(sweep: Sweep) -> tuple[str, ...]:
+    """Return the different sizes in short: one ratio is one, though each model has its own pixels for it."""
+    return tuple(dict.fromkeys(map(_ratio, sweep.rows)))
 
 
 def _asked(sweep: Sweep, *, full: bool = False) -> tuple[str, ...]:
@@ -103,10 +120,10 @@ def _asked(sweep: Sweep, *, full: bool = False) -> tuple[str, ...]:
     facts = []
     if len(sweep.models) == 1:
         facts.append(sweep.models[0].title)
-    if len(sweep.sizes) == 1:
-        size = sweep.sizes[0]
-        ratio = size.ratio or str(size)
-        facts.append(f"{ratio}, {size}" if full and size.ratio else ratio)
+    ratios = _ratios(sweep)
+    if len(ratios) == 1:
+        several = len(sweep.sizes) > 1 or ratios[0] == str(sweep.sizes[0])
+        facts.append(f"{ratios[0]}, {sweep.sizes[0]}" if full and not several else ratios[0])
     return tuple(facts)
 
 
@@ -142,7 +159,7 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["fir
         parts=mark(row.prompt, other.prompt),
         note=_row_note(sweep, row),
         tally=tally,
-        size=row.size.ratio or str(row.size),
+        size=_ratio(row),
         model=row.model.title,
         width=row.size.width,
         height=row.size.height,
@@ -151,8 +168,8 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["fir
 
 def _row_note(sweep: Sweep, row: Row) -> str:
     notes = []
-    if len(sweep.sizes) > 1:
-        notes.append(row.size.ratio or str(row.size))
+    if len(_ratios(sweep)) > 1:
+        notes.append(_ratio(row))
     if len(sweep.models) > 1:
         notes.append(row.model.title)
     return " · ".join(notes)
@@ -168,7 +185,8 @@ def _cell_view(cell: Cell) -> CellView:
         state = "unknown"
     told = error is not None and (state in ("failed", "unknown", "stopped") or waits)
     warning = ""
-    if cell.size is not None and cell.size != cell.request.size:
+    asked = cell.request.model.takes_size
+    if asked and cell.size is not None and cell.size != cell.request.size:
         warning = f"{cell.size}, asked {cell.request.size}"
     return CellView(
         row=cell.row,
@@ -176,7 +194,7 @@ def _cell_view(cell: Cell) -> CellView:
         state=state,
         width=size.width,
         height=size.height,
-        alt=f"{cell.request.prompt}, seed {cell.request.seed}, {state}",
+        alt=f"{cell.request.prompt}, {seed_text(cell.request.seed)}, {state}",
         cost="from cache" if cell.cached else (money(cell.cost) if cell.cost else ""),
         cached=cell.cached,
         title=error.title if told and error else "",
@@ -206,7 +224,7 @@ class Way:
 
     action: Action
     #: Seeds that the grid has afterwards, and the requests that are to be had, by row and column.
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[int | None, ...] = ()
     requests: Mapping[tuple[int, int], ImageRequest] = field(default_factory=dict)
     #: Whether what is here, failed or unknown is bought again.
     anew: bool = False
@@ -236,18 +254,25 @@ def cell_ways(grid: Grid, row: int, column: int) -> tuple[Way, ...]:
     cell = grid[row, column]
     sweep, request = grid.sweep, cell.request
     found = []
-    if sweep.seeds:
-        last = max(sweep.seeds)
+    known = [seed for seed in sweep.seeds if seed is not None]
+    # A model without a seed has no more of them; its next picture is another run.
+    if known and request.seed is not None:
+        last = max(known)
         # At the top of the range there is no room above; then the seeds below the lowest are the new ones.
-        start = last + 1 if last + _MORE <= HIGHEST_SEED else max(0, min(sweep.seeds) - _MORE)
+        start = last + 1 if last + _MORE <= HIGHEST_SEED else max(0, min(known) - _MORE)
         more = tuple(range(start, start + _MORE))
         if len(sweep.rows) > 1:
-            # A row's own request says all that its pictures share.
-            of_row = {r: one for (r, _), one in sorted(sweep.requests.items(), reverse=True)}
-            all_rows = {(r, column): replace(one, seed=request.seed) for r, one in sorted(of_row.items())}
+            all_rows = {
+                (r, column): one.request(request.seed, check=False)
+                for r, one in enumerate(sweep.rows)
+                if one.wants(request.seed)
+            }
             found.append(_way(grid, "this seed for all", "all", all_rows, sweep.seeds))
         seeds = (*sweep.seeds, *more)
-        places = {(row, len(sweep.seeds) + at): replace(request, seed=seed) for at, seed in enumerate(more)}
+        places = {
+            (row, len(sweep.seeds) + at): replace(request, seed=seed, check=False)
+            for at, seed in enumerate(more)
+        }
         found.append(_way(grid, "more seeds for this prompt", "more", places, seeds))
     again = _way(grid, _again_label(cell), "again", {(row, column): request}, sweep.seeds, anew=True)
     if _SHOWN[cell.state] == "stored":
@@ -292,7 +317,7 @@ def _way(
     label: str,
     key: str,
     places: Mapping[tuple[int, int], ImageRequest],
-    seeds: tuple[int, ...],
+    seeds: tuple[int | None, ...],
     *,
     anew: bool = False,
 ) -> Way:

@@ -30,12 +30,26 @@ def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None)
     """Return the sweep with rows for further prompts and columns for further seeds."""
     if prompts is None and seeds is None:
         raise InputError("add: give prompts, seeds or both.")
-    rows: list[Row] = []
-    if prompts is not None:
-        planned = plan_sweep(prompts, seeds=sweep.seeds, sizes=list(sweep.sizes), models=list(sweep.models))
-        rows = list(planned.rows)
+    rows = _further_rows(sweep, prompts) if prompts is not None else []
     new_seeds = read_seeds(seeds, None)[0] if seeds is not None else ()
     return sweep.extended(rows, new_seeds)
+
+
+def _further_rows(sweep: Sweep, prompts: PromptsLike) -> list[Row]:
+    """Return a row for each further prompt with each model, in the sizes that the model has here."""
+    found: dict[str, list[Row]] = {}
+    for model in sweep.models:
+        mine = [row for row in sweep.rows if row.model == model]
+        planned = plan_sweep(
+            prompts,
+            sizes=list(dict.fromkeys(row.size for row in mine)) if model.takes_size else None,
+            models=model,
+            images=mine[0].images,
+            output_format=mine[0].output_format,
+        )
+        for row in planned.rows:
+            found.setdefault(row.prompt, []).append(row)
+    return [row for rows in found.values() for row in rows]
 
 
 def records(grid: Grid) -> list[dict[str, Any]]:
@@ -52,6 +66,9 @@ def _record(cell: Cell) -> dict[str, Any]:
         "width": cell.request.size.width,
         "height": cell.request.size.height,
         "model": cell.request.model.name,
+        "format": cell.request.output_format,
+        "images": ", ".join(picture.sha256 for picture in cell.request.images),
+        **_lineage(cell),
         "state": cell.state,
         "cached": cell.cached,
         "cost": cell.cost,
@@ -61,6 +78,17 @@ def _record(cell: Cell) -> dict[str, Any]:
         "path": str(cell.path) if cell.path is not None else None,
         "prediction_id": cell.prediction_id,
         "error": cell.error.message if cell.error is not None else None,
+    }
+
+
+def _lineage(cell: Cell) -> dict[str, Any]:
+    """Return the cell that the first input picture was, and the words it was made with."""
+    made = cell.made_from
+    return {
+        "made_from": f"{made.run_id}[{made.row},{made.column}]" if made is not None else None,
+        "made_from_key": made.key if made is not None else None,
+        "made_from_prompt": made.prompt if made is not None else None,
+        "made_from_seed": made.seed if made is not None else None,
     }
 
 
@@ -75,7 +103,12 @@ def as_table(rows: list[dict[str, Any]]) -> Any:
         import pandas as pd  # noqa: PLC0415  (an extra, and slow to import)
     except ImportError:
         return rows
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    for name in ("seed", "made_from_seed"):
+        # A seed is a whole number, also beside a model that takes none.
+        if name in frame and frame[name].isna().any():
+            frame[name] = frame[name].astype("Int64")
+    return frame
 
 
 def save(grid: Grid, folder: Path) -> list[Path]:
@@ -115,10 +148,9 @@ def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
     for cell in grid:
         name = None
         if cell.path is not None:
-            stem = (
-                f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}-seed-{cell.request.seed}"
-            )
-            name = f"{stem}{cell.path.suffix}"
+            stem = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}"
+            seed = "" if cell.request.seed is None else f"-seed-{cell.request.seed}"
+            name = f"{stem}{seed}{cell.path.suffix}"
             facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
             yield name, metadata.embed(cell.path.read_bytes(), cell.request, facts)
         # Where it lies on this machine is nobody else's business.

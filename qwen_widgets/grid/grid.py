@@ -17,11 +17,11 @@ from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
-from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.request import ImageRequest, MadeFrom
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
 from qwen_widgets.grid import export
 from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
-from qwen_widgets.grid.recipe import write_cell
+from qwen_widgets.grid.recipe import seed_text, write_cell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,6 +115,11 @@ class Cell:
         return update is not None and update.cached
 
     @property
+    def made_from(self) -> MadeFrom | None:
+        """The cell that its first input picture was, and the words it was made with; None where it was none."""
+        return next((picture.made_from for picture in self.request.images if picture.made_from), None)
+
+    @property
     def prediction_id(self) -> str | None:
         """The service's id of the job."""
         return self._record.prediction_id if self._record is not None else None
@@ -185,7 +190,8 @@ class Cell:
         return pictures.load(path)
 
     def __repr__(self) -> str:
-        return f"<Cell [{self.row}, {self.column}] {self.state}, seed {self.request.seed}: {self.request.prompt!r}>"
+        words = seed_text(self.request.seed)
+        return f"<Cell [{self.row}, {self.column}] {self.state}, {words}: {self.request.prompt!r}>"
 
     def _repr_jpeg_(self) -> bytes | None:
         """Show the picture in a notebook: a JPEG of 768 pixels, so that the notebook stays small."""
@@ -256,8 +262,8 @@ class Grid:
         return self._sweep.prompts
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, in the order of the columns."""
+    def seeds(self) -> tuple[int | None, ...]:
+        """The seeds, in the order of the columns; None where a model takes none."""
         return self._sweep.seeds
 
     def __getitem__(self, place: tuple[int, int]) -> Cell:

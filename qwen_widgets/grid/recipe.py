@@ -5,22 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, PRESETS, Size
+from qwen_widgets.core.models import DEFAULT_EDIT_MODEL, DEFAULT_MODEL, DEFAULT_RATIO, Model, Size
+from qwen_widgets.core.request import KEPT, InputPicture
 from qwen_widgets.core.sweep import Row, Sweep
 
 
 def write_cell(sweep: Sweep, *, title: str = "") -> str:
     """Return a cell that asks for exactly this sweep, with its seeds resolved and its prompts literal."""
-    options = [f"--seeds {write_seeds(sweep.seeds)}"]
+    seeds = _seeds(sweep.seeds)
+    options = [f"--seeds {write_seeds(seeds)}"] if seeds else []
     by_prompt: dict[str, list[Row]] = {}
     for row in sweep.rows:
         by_prompt.setdefault(row.prompt, []).append(row)
-    common = _common_sizes(by_prompt)
-    sizes = common or (sweep.sizes[0],)
-    if sizes != (PRESETS[DEFAULT_RATIO],):
-        options.append("--size " + ",".join(map(write_size, sizes)))
-    if sweep.models != (DEFAULT_MODEL,):
+    images = sweep.rows[0].images if sweep.rows else ()
+    common = _common_sizes(sweep.rows)
+    sizes = common or tuple(dict.fromkeys(filter(None, map(_size_text, sweep.rows))))[:1]
+    # Without a size, one of a picture follows the picture.
+    if sizes and (images or sizes != (DEFAULT_RATIO,)):
+        options.append("--size " + ",".join(sizes))
+    if sweep.models != (DEFAULT_EDIT_MODEL if images else DEFAULT_MODEL,):
         options.append("--model " + ",".join(model.name for model in sweep.models))
+    options += [f"--image {write_source(picture)}" for picture in images]
+    chosen = (row.output_format for row in sweep.rows if row.output_format not in row.model.formats[:1])
+    if output_format := next(filter(None, chosen), ""):
+        options.append(f"--format {output_format}")
     if title:
         options.append(f"--title {quoted(title)}")
     prompts = []
@@ -28,19 +36,46 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
         if by_prompt[row.prompt][0] is not row and common is not None:
             continue
         flags = ""
-        own = tuple(seed for c, seed in enumerate(sweep.seeds) if (r, c) in sweep.requests)
-        if common is None:
-            flags += f" --ar {write_size(row.size)}"
-        if own != sweep.seeds:
+        own = _seeds([seed for c, seed in enumerate(sweep.seeds) if (r, c) in sweep.requests])
+        if common is None and row.model.takes_size:
+            flags += f" --ar {_size_text(row)}"
+        if own != seeds and row.model.takes_seed:
             flags += f" --seed {write_seeds(own)}"
         prompts.append(literal(row.prompt) + flags)
-    return f"%%qwenimage {' '.join(options)}\n" + "\n\n".join(dict.fromkeys(prompts))
+    return f"%%qwenimage {' '.join(options)}".rstrip() + "\n" + "\n\n".join(dict.fromkeys(prompts))
 
 
-def _common_sizes(by_prompt: dict[str, list[Row]]) -> tuple[Size, ...] | None:
-    """Return the sizes that every prompt has, None where they differ."""
-    found = {tuple(dict.fromkeys(row.size for row in rows)) for rows in by_prompt.values()}
-    return next(iter(found)) if len(found) == 1 else None
+def _seeds(columns: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(seed for seed in columns if seed is not None)
+
+
+def _common_sizes(rows: Sequence[Row]) -> tuple[str, ...] | None:
+    """Return the sizes that every prompt has with every model that takes one, None where they differ."""
+    found: dict[tuple[str, Model], dict[str, None]] = {}
+    for row in rows:
+        if row.model.takes_size:
+            found.setdefault((row.prompt, row.model), {})[_size_text(row)] = None
+    sizes = {tuple(texts) for texts in found.values()}
+    return next(iter(sizes), ()) if len(sizes) <= 1 else None
+
+
+def _size_text(row: Row) -> str:
+    return write_size(row.size, row.model) if row.model.takes_size else ""
+
+
+def seed_text(seed: int | None) -> str:
+    """Return ``seed 7``, or ``no seed`` for a model that takes none."""
+    return "no seed" if seed is None else f"seed {seed}"
+
+
+def write_source(picture: InputPicture) -> str:
+    """Return how a cell's ``-i`` names an input picture, in quotes where it needs them."""
+    source = picture.source or f"{KEPT}{picture.sha256[:20]}"
+    if not re.search(r"[\s'\"]", source):
+        return source
+    quote = "'" if '"' in source else '"'
+    # With both kinds of quotes in its name it can't be written; the kept copy can.
+    return f"{KEPT}{picture.sha256[:20]}" if quote in source else f"{quote}{source}{quote}"
 
 
 def write_seeds(seeds: Sequence[int]) -> str:
@@ -54,9 +89,9 @@ def write_seeds(seeds: Sequence[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
-def write_size(size: Size) -> str:
-    """Return ``16:9`` for a preset, ``1280x700`` otherwise."""
-    return size.ratio or f"{size.width}x{size.height}"
+def write_size(size: Size, model: Model = DEFAULT_MODEL) -> str:
+    """Return ``16:9`` for a preset of the model, ``1280x700`` otherwise."""
+    return model.ratio(size) or f"{size.width}x{size.height}"
 
 
 def literal(prompt: str) -> str:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qwen_widgets.core import pictures
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.grid.recipe import seed_text
 
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Grid
@@ -55,7 +56,7 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
     lefts = [margin + header + gap + sum(widths[:c]) + gap * c for c in range(len(widths))]
     tops = [top + sum(heights[:r]) + gap * r for r in range(len(heights))]
     for left, seed in zip(lefts, sweep.seeds, strict=True):
-        pen.text((left, top - round(20 * scale)), f"seed {seed}", _QUIET, font=small)
+        pen.text((left, top - round(20 * scale)), seed_text(seed), _QUIET, font=small)
     for r, row in enumerate(sweep.rows):
         lines = _wrap(
             pen, row.prompt, normal, header - gap, most=max(1, round(heights[r] / (18 * scale)) - 1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
+from qwen_widgets.grid.recipe import seed_text
 from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import NOTHING
 from qwen_widgets.grid.viewer import Viewer
@@ -267,7 +268,7 @@ def path_lines(grid: Grid) -> list[str]:
             what = " ".join(text for text in (cell.error.message, cell.error.next_step) if text)
         else:
             what = cell.state
-        lines.append(f"  [{cell.row}, {cell.column}] seed {cell.request.seed}: {what}")
+        lines.append(f"  [{cell.row}, {cell.column}] {seed_text(cell.request.seed)}: {what}")
     return lines
 
 
