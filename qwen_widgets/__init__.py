@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
     from qwen_widgets.studio import Studio, agenerate, generate
+    from qwen_widgets.wording import aenhance, enhance
 
 __all__ = [
     "Cell",
@@ -28,7 +29,9 @@ __all__ = [
     "QwenError",
     "Studio",
     "__version__",
+    "aenhance",
     "agenerate",
+    "enhance",
     "generate",
     "grid",
     "history",
@@ -43,7 +46,9 @@ _HOMES = {
     "ImageRequest": "qwen_widgets.core.request",
     "QwenError": "qwen_widgets.core.errors",
     "Studio": "qwen_widgets.studio",
+    "aenhance": "qwen_widgets.wording",
     "agenerate": "qwen_widgets.studio",
+    "enhance": "qwen_widgets.wording",
     "generate": "qwen_widgets.studio",
     "history": "qwen_widgets.archive",
     "read": "qwen_widgets.archive",

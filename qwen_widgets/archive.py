@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from qwen_widgets.core import metadata
+from qwen_widgets.core.engine import Engine
+from qwen_widgets.core.enhancer import TextRequest
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
@@ -109,7 +112,10 @@ def resume() -> Grid | None:
         return None
     stop = Stop()
     stop.set()
-    sweep = Sweep.of(record.request() for record in unfinished if not record.unassigned)
+    known = [record for record in unfinished if not record.unassigned]
+    texts = [record.text_request() for record in known if record.makes_text]
+    portal.run(_fetch_texts(engine, texts, stop))
+    sweep = Sweep.of(record.request() for record in known if not record.makes_text)
     found = None
     if sweep.requests:
         job = portal.run(here.plan_job(sweep, title="resumed"))
@@ -119,8 +125,13 @@ def resume() -> Grid | None:
     return found
 
 
+async def _fetch_texts(engine: Engine, texts: Sequence[TextRequest], stop: Stop) -> None:
+    async for _ in engine.run(await engine.plan_orders(texts), stop):
+        pass
+
+
 def waiting() -> int:
-    """Return how many pictures are paid for, or may be, and are not here."""
+    """Return how many pictures and texts are paid for, or may be, and are not here."""
     here = studio()
     _, provider = here.engine()
     return len(here.ledger().wait(lambda db: db.unfinished(provider.name)))
@@ -189,6 +200,7 @@ def _row(record: Record, store: PictureStore) -> dict[str, Any]:
         "run": record.run_id,
         "prediction_id": record.prediction_id,
         "path": path,
+        "text": record.text,
         "error": record.error.message if record.error is not None else None,
     }
 
@@ -196,8 +208,12 @@ def _row(record: Record, store: PictureStore) -> dict[str, Any]:
 def _line(record: Record) -> str:
     moment = datetime.fromtimestamp(record.created_at).astimezone()
     cost = money(float(record.spent)) if record.price else "no cost"
+    if record.makes_text:
+        what = "enhanced" if record.unassigned else f"enhanced ({record.text_request().style})"
+    else:
+        what = seed_text(record.seed)
     prompt = record.prompt if len(record.prompt) <= 60 else record.prompt[:59] + "…"
-    return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  {seed_text(record.seed)}  {prompt}"
+    return f"#{record.id}  {moment:%Y-%m-%d %H:%M}  {record.state:<9} {cost:>7}  {what}  {prompt}"
 
 
 def _numbers(unfinished: list[Record]) -> str:

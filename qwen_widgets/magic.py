@@ -25,7 +25,8 @@ from traitlets import Enum, Float, Int, Unicode, observe
 from traitlets.config.configurable import Configurable
 
 import qwen_widgets.offline.service  # noqa: F401
-from qwen_widgets import archive
+from qwen_widgets import account, archive
+from qwen_widgets.core.enhancer import BOTH, DEFAULT_STYLE, STYLES
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS, SHELF, Model
 from qwen_widgets.doctor import doctor_report
@@ -51,6 +52,9 @@ _SUBCOMMANDS = {
 _WITH_WORDS = ("login", "budget", "history", "forget")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run")
+#: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
+_OPTIONAL = ("-e", "--enhance")
+_WISHES = (*STYLES, BOTH, *(f"{BOTH}:{style}" for style in STYLES))
 
 
 @magics_class
@@ -102,6 +106,10 @@ class QwenMagics(Magics, Configurable):
     @argument(
         "-v", "--vars", nargs="*", metavar="NAME", help="put variables in for {{name}}; all, or those named"
     )
+    @argument(
+        "-e", "--enhance", nargs="?", const=DEFAULT_STYLE, metavar="STYLE",
+        help="have the prompts enhanced first: a style, both, or both:STYLE for the originals beside them",
+    )  # fmt: skip
     @argument("--fresh", action="store_true", help="buy anew what is here already")
     @argument("--dry-run", action="store_true", help="say what would be bought, and stop")
     @argument("--max-cost", metavar="DOLLARS", help="what this run may cost")
@@ -167,6 +175,8 @@ class QwenMagics(Magics, Configurable):
             options["count"] = _number("--count", args.count, int)
         if args.max_cost is not None:
             options["max_cost"] = _number("--max-cost", args.max_cost.lstrip("$"), float)
+        if args.enhance is not None:
+            options["enhance"] = args.enhance
         if args.vars is not None:
             options["variables"] = self._variables(args.vars)
         return options
@@ -200,7 +210,7 @@ class QwenMagics(Magics, Configurable):
         return [f"%qwen {name:<8} {text}" for name, text in _SUBCOMMANDS.items()]
 
     def _status(self) -> list[str]:
-        return studio().status()
+        return account.status_lines()
 
     def _models(self) -> list[str]:
         return [_model_line(model) for model in SHELF.models]
@@ -216,7 +226,7 @@ class QwenMagics(Magics, Configurable):
     def _budget(self, words: str) -> list[str]:
         if words:
             studio().set_budget(None if words == "off" else _number("%qwen budget", words.lstrip("$"), float))
-        return studio().budget_lines()
+        return account.budget_lines()
 
     def _history(self, words: str) -> list[str]:
         return archive.history_lines(words)
@@ -303,6 +313,8 @@ def _split(line: str) -> tuple[list[str], str]:
         rest = rest.lstrip()
         if option in _SWITCHES or "=" in option:
             continue
+        if option in _OPTIONAL and rest.split(" ", 1)[0].lower() not in _WISHES:
+            continue
         quote = rest[:1] if rest[:1] in ("'", '"') else ""
         end = rest.find(quote, 1) + 1 if quote else len(rest.split(" ", 1)[0])
         if quote and end == 0:
@@ -315,7 +327,8 @@ def _split(line: str) -> tuple[list[str], str]:
 # --- completion -------------------------------------------------------------------------------------------
 
 _OPTIONS = (
-    "--seeds", "--count", "--size", "--ratio", "--model", "--format", "--out", "--lines", "--vars", "--fresh", "--dry-run",
+    "--seeds", "--count", "--size", "--ratio", "--model", "--format", "--out", "--lines", "--vars", "--enhance",
+    "--fresh", "--dry-run",
     "--max-cost", "--title", "--save",
 )  # fmt: skip
 _VALUES = {
@@ -324,6 +337,7 @@ _VALUES = {
     **dict.fromkeys(("-s", "--seeds"), ("1-4", "random", "random*4")),
     **dict.fromkeys(("-n", "--count"), ("2", "4", "8")),
     **dict.fromkeys(("-f", "--format"), ("png", "jpeg", "webp")),
+    **dict.fromkeys(_OPTIONAL, _WISHES),
 }
 
 

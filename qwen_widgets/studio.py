@@ -11,21 +11,25 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from qwen_widgets.core.engine import Engine, Plan
-from qwen_widgets.core.errors import BudgetError, InputError, QwenError, SettingsError, clean
+from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish, read_wish
+from qwen_widgets.core.enhancing import Enhanced, Enhancing, enhance_one, enhance_sweep, plan_enhancing
+from qwen_widgets.core.errors import InputError, QwenError, SettingsError, clean
 from qwen_widgets.core.ledger import Ledger, Store
-from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
-from qwen_widgets.grid.describe import Way, cell_ways, money, plural
+from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
-from qwen_widgets.grid.lines import plan_line, short_line
-from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view, short_path
+from qwen_widgets.grid.lines import plan_line, reworded_line, short_line
+from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
+from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings, Sources
 
@@ -46,11 +50,15 @@ class GenerateOptions(TypedDict, total=False):
     fresh: bool
     max_cost: float | None
     title: str
+    enhance: str | bool | None
 
 
 @dataclass
 class Job:
-    """A run that is planned and not begun: its grid, its line, and how to stop it."""
+    """A run that is planned and not begun: its grid, its line, and how to stop it.
+
+    With `enhancing` the sweep is as it was typed and the plan what it can cost at most, until the run begins.
+    """
 
     grid: Grid
     sweep: Sweep
@@ -58,6 +66,9 @@ class Job:
     engine: Engine
     line: str
     stop: Stop = field(default_factory=Stop)
+    enhancing: Enhancing | None = None
+    #: US dollars that the run may cost, None for the setting.
+    max_cost: float | None = None
 
 
 class Studio(Sources):
@@ -125,33 +136,6 @@ class Studio(Sources):
         service = OfflineService(ServiceSettings(duration=self.settings.offline_seconds))
         return WaveSpeed(OFFLINE_BASE_URL, None, app=service.app)
 
-    def status(self) -> list[str]:
-        """Return what a person wants to know now: provider, home, and what was spent today."""
-        provider = self.provider()
-        key, where = self.find_key()
-        lines = [
-            f"provider  {provider.title}" + (" (no cost, no network)" if provider.offline else ""),
-            f"API key   {f'found ({where})' if key else 'none found: set WAVESPEED_API_KEY or use %qwen login'}",
-            f"home      {short_path(self.home)}",
-        ]
-        if not provider.offline:
-            spent, budget = self.ledger().wait(
-                lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget())
-            )
-            of = f" of {money(float(budget))}" if budget is not None else ", no budget a day set"
-            lines.append(f"today     {money(float(spent))}{of}")
-            lines.append(f"a run     may cost {money(self.settings.max_cost)}")
-            waiting = len(self.ledger().wait(lambda db: db.unfinished(provider.name)))
-            if waiting:
-                lines.append(f"to fetch  {plural(waiting, 'picture')}: %qwen resume")
-        return lines
-
-    def budget_lines(self) -> list[str]:
-        """Return what was spent today and what a day may cost."""
-        spent, budget = self.ledger().wait(lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget()))
-        limit = "no budget a day is set" if budget is None else f"a day may cost {money(float(budget))}"
-        return [f"{money(float(spent))} spent today; {limit}."]
-
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""
         if dollars is not None and not 0 <= dollars < 1e9:
@@ -161,41 +145,78 @@ class Studio(Sources):
 
     # --- running ----------------------------------------------------------------------------------------
 
-    async def _prepare(self, sweep: Sweep, *, fresh: bool, max_cost: float | None, title: str) -> Job:
+    async def _prepare(
+        self, sweep: Sweep, *, fresh: bool, max_cost: float | None, title: str, wish: Wish | None
+    ) -> Job:
         engine, provider = self.engine()
+        if wish is not None:
+            return await self._prepare_enhanced(sweep, wish, fresh=fresh, max_cost=max_cost, title=title)
         plan = await self._priced(engine, provider, await engine.plan(sweep, fresh=fresh), max_cost)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
         return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
 
-    async def _priced(self, engine: Engine, provider: Provider, plan: Plan, max_cost: float | None) -> Plan:
-        """Take up the API's prices and hold the plan to the limits, of the run and of the day."""
+    async def _prepare_enhanced(
+        self, sweep: Sweep, wish: Wish, *, fresh: bool, max_cost: float | None, title: str
+    ) -> Job:
+        engine, provider = self.engine()
+        enhancing, plan = await plan_enhancing(engine, sweep, wish, fresh=fresh)
+        texts = await engine.ask_prices(enhancing.plan, accepted=max_cost is not None)
+        enhancing = replace(enhancing, plan=texts)
+        plan = await self._priced(engine, provider, plan, max_cost, extra=texts.cost)
+        grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
+        line = plan_line(sweep, plan, provider, enhancing)
+        return Job(grid, sweep, plan, engine, line, enhancing=enhancing, max_cost=max_cost)
+
+    async def _enhance(self, job: Job) -> list[str]:
+        """Ask the enhancer what the job wants of it, and plan the pictures; on the portal. What is to be said of it."""
+        enhancing, provider = job.enhancing, job.grid.provider
+        assert enhancing is not None
+        done = await enhance_sweep(job.engine, enhancing, job.stop)
+        plan = await job.engine.plan(done.sweep, fresh=enhancing.fresh)
+        plan = await self._priced(job.engine, provider, plan, job.max_cost)
+        check_run(plan.cost + done.spent, self._limit(job.max_cost), provider)
+        expected, job.sweep, job.plan = job.plan, done.sweep, replace(plan, run_id=job.grid.run_id)
+        job.enhancing = None
+        lines = [*done.notes, reworded_line(done, enhancing.wish, provider)]
+        if (plan.cost, len(plan.requests)) != (expected.cost, len(expected.requests)):
+            lines.append(plan_line(done.sweep, plan, provider))
+        return lines
+
+    async def aenhance(self, prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
+        """Have one prompt enhanced, awaiting, from any loop; the same prompt and style again costs nothing.
+
+        Raises
+        ------
+        InputError, BudgetError, SettingsError
+            Nothing was bought.
+        QwenError
+            Why there is no text, with `.paid` and `.next_step`; the original stays as it is.
+        """
+        request = TextRequest(prompt, style)
+
+        async def work() -> Enhanced:
+            engine, provider = self.engine()
+            plan = await self._priced(engine, provider, await engine.plan_orders([request]), None)
+            return await enhance_one(engine, plan, Stop())
+
+        return await asyncio.wrap_future(portal.submit(work()))
+
+    async def _priced(
+        self,
+        engine: Engine,
+        provider: Provider,
+        plan: Plan,
+        max_cost: float | None,
+        *,
+        extra: Decimal = Decimal(0),
+    ) -> Plan:
+        """Take up the API's prices and hold the plan to the limits; `extra` is what else the run costs."""
         plan = await engine.ask_prices(plan, accepted=max_cost is not None)
-        await self._check_limits(engine, provider, plan, max_cost)
+        await check_limits(engine, provider, plan.cost + extra, self._limit(max_cost))
         return plan
 
-    async def _check_limits(
-        self, engine: Engine, provider: Provider, plan: Plan, max_cost: float | None
-    ) -> None:
-        self._check_cost(plan, max_cost, provider)
-        if plan.cost > 0:
-            spent, budget = await engine.ledger.run(
-                lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget())
-            )
-            if budget is not None and spent + plan.cost > budget:
-                raise BudgetError(
-                    f"this would cost {money(float(plan.cost))}, and {money(float(spent))} of the day's budget of "
-                    f"{money(float(budget))} are spent; %qwen budget {float(spent + plan.cost):.2f} allows it."
-                )
-
-    def _check_cost(self, plan: Plan, max_cost: float | None, provider: Provider) -> None:
-        limit = self.settings.max_cost if max_cost is None else max_cost
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
-            raise InputError(f"max cost {limit!r}: it is a number of US dollars, such as 2.50.")
-        if not provider.offline and plan.cost > limit:
-            raise BudgetError(
-                f"this would cost {money(float(plan.cost))} and a run may cost {money(float(limit))}; "
-                f"ask for fewer images or allow it with --max-cost {float(plan.cost):.2f} (max_cost= in Python)."
-            )
+    def _limit(self, max_cost: float | None) -> float:
+        return self.settings.max_cost if max_cost is None else max_cost
 
     async def plan_job(self, sweep: Sweep, *, title: str) -> Job:
         """Plan a sweep without asking for prices: for a run that buys nothing."""
@@ -246,7 +267,7 @@ class Studio(Sources):
         if priced:
             plan = await self._priced(engine, provider, plan, max_cost)
         else:
-            await self._check_limits(engine, provider, plan, max_cost)
+            await check_limits(engine, provider, plan.cost, self._limit(max_cost))
         line = short_line(sweep, plan, provider)
         if grid is None:
             grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
@@ -286,6 +307,9 @@ class Studio(Sources):
         KeyboardInterrupt
         """
         try:
+            if job.enhancing is not None:
+                for line in portal.run(self._enhance(job)):
+                    say(line)
             portal.wait(self._begin(job, kind))
         except KeyboardInterrupt as interrupt:
             job.stop.set()
@@ -304,6 +328,9 @@ class Studio(Sources):
     async def arun(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and await its run; cancelling has the effect of an interrupt."""
         try:
+            if job.enhancing is not None:
+                for line in await asyncio.wrap_future(portal.submit(self._enhance(job))):
+                    say(line)
             await asyncio.shield(asyncio.wrap_future(self._begin(job, kind)))
         except asyncio.CancelledError:
             job.stop.set()
@@ -479,6 +506,7 @@ def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[s
         "fresh": options.get("fresh", False),
         "max_cost": options.get("max_cost"),
         "title": options.get("title", ""),
+        "wish": read_wish(options.get("enhance")),
     }
     return sweep, rest
 
@@ -532,6 +560,9 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
         US dollars that this run may cost, in place of the setting.
     title : str, optional
         Heading of the grid.
+    enhance : str or bool, optional
+        Have the prompts enhanced first: True or a style (``"anime"``) puts the enhanced ones in place of the
+        originals, ``"both"`` or ``"both:anime"`` below them, over the same seeds.
 
     Returns
     -------

@@ -249,7 +249,7 @@ class Engine:
             A model is no longer known.
         """
         for key, action in plan.actions.items():
-            if action == "buy":
+            if action == "buy" and not makes_text(plan.requests[key].model.id):
                 # What the ledger alone remembers has no price here: it can be shown and not be bought.
                 find_model(plan.requests[key].model.id)
         if self.free:

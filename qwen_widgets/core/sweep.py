@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeGuard, cast
 
@@ -38,6 +38,9 @@ class Row:
     model: Model
     images: tuple[InputPicture, ...] = ()
     output_format: str = ""
+    #: The words that the enhancer was given, and the style, where it wrote this prompt; empty where not.
+    original: str = field(default="", compare=False, kw_only=True)
+    style: str = field(default="", compare=False, kw_only=True)
 
     @classmethod
     def of(cls, request: ImageRequest) -> Row:
@@ -122,7 +125,9 @@ class Sweep:
             if row.images or row.output_format:
                 images = [picture.to_json() for picture in row.images]
                 rows[-1].append({"images": images, "output_format": row.output_format})
-        return json.dumps({"rows": rows, "seeds": self.seeds, "places": sorted(self.requests)})
+        values = {"rows": rows, "seeds": self.seeds, "places": sorted(self.requests)}
+        enhanced = {str(r): [row.original, row.style] for r, row in enumerate(self.rows) if row.original}
+        return json.dumps(values | ({"enhanced": enhanced} if enhanced else {}))
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
@@ -134,6 +139,8 @@ class Sweep:
             images = tuple(map(InputPicture.from_json, rest.get("images", ())))
             size = Size(width, height)
             rows.append(Row(prompt, size, remembered_model(model), images, rest.get("output_format", "")))
+        for r, (original, style) in values.get("enhanced", {}).items():
+            rows[int(r)] = replace(rows[int(r)], original=original, style=style)
         seeds = tuple(values["seeds"])
         requests = {(r, c): rows[r].request(seeds[c], check=False) for r, c in values["places"]}
         return cls(tuple(rows), seeds, requests)

@@ -156,18 +156,20 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["fir
     tally = f"{done} of {len(cells)}" + (f" · {failed} failed" if failed else "")
     return RowView(
         prompt=row.prompt,
-        parts=mark(row.prompt, other.prompt),
+        # What an enhancer adds is usually far more than what it was given.
+        parts=mark(row.prompt, row.original, alike=0.0) if row.original else mark(row.prompt, other.prompt),
         note=_row_note(sweep, row),
         tally=tally,
         size=_ratio(row),
         model=row.model.title,
         width=row.size.width,
         height=row.size.height,
+        original=row.original,
     )
 
 
 def _row_note(sweep: Sweep, row: Row) -> str:
-    notes = []
+    notes = [f"enhanced ({row.style})"] if row.original else []
     if len(_ratios(sweep)) > 1:
         notes.append(_ratio(row))
     if len(sweep.models) > 1:

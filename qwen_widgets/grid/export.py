@@ -54,10 +54,16 @@ def _further_rows(sweep: Sweep, prompts: PromptsLike) -> list[Row]:
 
 def records(grid: Grid) -> list[dict[str, Any]]:
     """Return a dict per cell; costs in US dollars, times in seconds, sizes in pixels."""
-    return [_record(cell) for cell in grid]
+    return [_record(grid, cell) for cell in grid]
 
 
-def _record(cell: Cell) -> dict[str, Any]:
+def _enhanced(grid: Grid, cell: Cell) -> dict[str, Any]:
+    """Return what a cell's prompt was before it was enhanced, and the style; None where it wasn't."""
+    row = grid.sweep.rows[cell.row]
+    return {"enhanced_from": row.original or None, "style": row.style or None}
+
+
+def _record(grid: Grid, cell: Cell) -> dict[str, Any]:
     return {
         "row": cell.row,
         "column": cell.column,
@@ -78,6 +84,7 @@ def _record(cell: Cell) -> dict[str, Any]:
         "path": str(cell.path) if cell.path is not None else None,
         "prediction_id": cell.prediction_id,
         "error": cell.error.message if cell.error is not None else None,
+        **_enhanced(grid, cell),
     }
 
 
@@ -152,9 +159,12 @@ def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
             seed = "" if cell.request.seed is None else f"-seed-{cell.request.seed}"
             name = f"{stem}{seed}{cell.path.suffix}"
             facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
+            facts |= {key: value for key, value in _enhanced(grid, cell).items() if value}
             yield name, metadata.embed(cell.path.read_bytes(), cell.request, facts)
         # Where it lies on this machine is nobody else's business.
-        lines.append({"file": name} | {key: value for key, value in _record(cell).items() if key != "path"})
+        lines.append(
+            {"file": name} | {key: value for key, value in _record(grid, cell).items() if key != "path"}
+        )
     yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     yield TABLE, _csv(lines).encode("utf-8-sig")
     yield PAGE, page(grid).encode()

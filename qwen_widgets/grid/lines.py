@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from qwen_widgets.core.engine import Plan
+from qwen_widgets.core.enhancer import Wish
+from qwen_widgets.core.enhancing import Enhancing, Reworded
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
 from qwen_widgets.grid.grid import Provider
 
 
-def plan_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
-    """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``."""
-    return " · ".join(
-        [f"{sweep_text(sweep)} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)]
-    )
+def plan_line(sweep: Sweep, plan: Plan, provider: Provider, enhancing: Enhancing | None = None) -> str:
+    """Return the line before a run: ``2 prompts × 4 seeds = 8 images · 3 already here · 5 new · $0.15 · about 20 s``.
+
+    Parameters
+    ----------
+    enhancing : Enhancing, optional
+        What is asked of the enhancer first; then `sweep` is as it was typed.
+    """
+    axes = sweep_text(sweep)
+    if enhancing is None:
+        return " · ".join([f"{axes} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)])
+    if enhancing.wish.both:
+        axes = axes.replace(" × ", " × original and enhanced × ", 1)
+    facts = [f"{axes} = {plural(len(plan.requests), 'image')}", _enhancing_fact(enhancing, provider)]
+    return " · ".join([*facts, *_plan_facts(plan, provider, extra=enhancing.plan.cost)])
+
+
+def reworded_line(done: Reworded, wish: Wish, provider: Provider) -> str:
+    """Return the line behind the enhancing: ``2 prompts enhanced (anime) · $0.002``."""
+    cost = "no cost" if provider.offline else money(float(done.spent))
+    return f"{plural(done.count, 'prompt')} enhanced ({wish.style}) · {cost}"
+
+
+def _enhancing_fact(enhancing: Enhancing, provider: Provider) -> str:
+    new, before = enhancing.new, enhancing.plan.count("here")
+    if not new:
+        return f"{plural(before, 'prompt')} enhanced before" if before else "nothing to enhance"
+    price = "" if provider.offline else f" {money(float(enhancing.plan.cost))}"
+    return f"enhancing {plural(new, 'prompt')}{price}"
 
 
 def short_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
@@ -23,7 +51,7 @@ def short_line(sweep: Sweep, plan: Plan, provider: Provider) -> str:
     return " · ".join([whole, *_plan_facts(plan, provider)])
 
 
-def _plan_facts(plan: Plan, provider: Provider) -> list[str]:
+def _plan_facts(plan: Plan, provider: Provider, *, extra: Decimal = Decimal(0)) -> list[str]:
     facts = []
     here, fetch, keep, new = (plan.count(action) for action in ("here", "fetch", "keep", "buy"))
     if here:
@@ -33,7 +61,7 @@ def _plan_facts(plan: Plan, provider: Provider) -> list[str]:
     if keep:
         facts.append(f"{keep} failed before")
     facts.append(f"{new} new" if new else "nothing new")
-    facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost)))
+    facts.append("no cost (offline preview)" if provider.offline else money(float(plan.cost + extra)))
     if new:
         facts.append(f"about {seconds_text(max(1.0, round(plan.seconds)))}".replace(".0 s", " s"))
     return facts

@@ -72,12 +72,12 @@ def _dropped(tokens: list[tuple[str, str]], first: int, last: int, before: str, 
 
 
 @lru_cache(maxsize=1024)
-def mark(prompt: str, against: str) -> Parts:
+def mark(prompt: str, against: str, *, alike: float = ALIKE) -> Parts:
     """Mark how `prompt` differs from `against`, word by word; Chinese and Japanese go character by character.
 
     Joining the ``same`` and ``added`` runs gives `prompt` exactly. ``dropped`` runs are words of `against` that
     `prompt` hasn't; they stand behind what was added in their place. Prompts that share less than
-    `ALIKE` of their words come back unmarked.
+    `alike` of their words come back unmarked.
     """
     if not prompt:
         return ()
@@ -86,8 +86,8 @@ def mark(prompt: str, against: str) -> Parts:
     if prompt == against or not old or not new:
         return unmarked
     steps = list(_steps([word for word, _ in old], [word for word, _ in new]))
-    alike = sum(i2 - i1 for same, i1, i2, _, _ in steps if same)
-    if 2 * alike < ALIKE * (len(old) + len(new)):
+    common = sum(i2 - i1 for same, i1, i2, _, _ in steps if same)
+    if 2 * common < alike * (len(old) + len(new)):
         return unmarked
     runs: list[tuple[Mark, str]] = []
     before = prompt[: _lead(prompt)]

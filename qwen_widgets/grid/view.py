@@ -29,6 +29,8 @@ class RowView:
     #: Pixels that its pictures were asked with, for boxes of one shape; 0 where that isn't known.
     width: int = 0
     height: int = 0
+    #: The words that the enhancer was given, where it wrote the prompt: the marks are against these.
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -591,7 +591,11 @@ class FaultServer:
         if seen.route == "balance":
             return self._told({"balance": 12.5})
         if seen.route == "price":
-            return self._told({"model_id": seen.json["model_id"], "price": 0.03, "discounted_price": 0.027})
+            price = 0.001 if seen.json["model_id"] == OPTIMIZER else 0.03
+            cheaper = round(price * 0.9, 4)
+            return self._told(
+                {"model_id": seen.json["model_id"], "price": price, "discounted_price": cheaper}
+            )
         if seen.route == "models":
             return self._told(self.models)
         if seen.route == "picture" and seen.target.endswith(".txt"):

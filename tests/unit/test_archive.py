@@ -6,7 +6,7 @@ import pytest
 from contract import KEY, ContractServer
 
 import qwen_widgets as qw
-from qwen_widgets import archive, settings
+from qwen_widgets import account, archive, settings
 from qwen_widgets.core.errors import BudgetError, InputError, SettingsError
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
@@ -75,7 +75,7 @@ def test_a_days_budget_stops_a_run_before_anything_is_bought(hosted: ContractSer
         qw.generate("a red fox", seeds="1-2", sizes="256x256")
     assert hosted.submits == []
     qw.generate("a red fox", seeds="1", sizes="256x256")
-    assert studio.budget_lines() == ["$0.03 spent today; a day may cost $0.05."]
+    assert account.budget_lines() == ["$0.03 spent today; a day may cost $0.05."]
     with pytest.raises(BudgetError):
         qw.generate("a red fox", seeds="2", sizes="256x256")
     studio.set_budget(None)

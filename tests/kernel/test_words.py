@@ -1,0 +1,71 @@
+"""The enhancer, the catalogue and the account as a person types them, in a real kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from contract import ContractServer
+from kernels import Kernel
+
+LOAD = "%load_ext qwen_widgets"
+FAST = "%config QwenMagics.offline_seconds = 0.2"
+OPTIMIZER = "/api/v3/wavespeed-ai/prompt-optimizer"
+
+
+def test_a_cell_with_enhanced_prompts(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
+) -> None:
+    kernel = start_kernel(env=contract_server.env())
+    kernel.run(LOAD).check()
+    cell = "%%qwenimage -e anime --seeds 1-2 --size 256x256 -o fox{}\na red fox"
+    dry = kernel.run(cell.format(" --dry-run")).check()
+    assert "1 prompt × 2 seeds = 2 images · enhancing 1 prompt $0.001 · 2 new · $0.061 · about " in dry.stdout
+    assert contract_server.submits == []
+    result = kernel.run(cell.format("")).check()
+    assert "1 prompt enhanced (anime) · $0.001" in result.stdout
+    printed = next(message for message in result.messages if message.type == "stream")
+    assert printed.time <= min(p.created for p in contract_server.service.predictions.values())
+    asked = [submit.path for submit in contract_server.submits]
+    assert asked[0] == OPTIMIZER
+    assert asked.count(OPTIMIZER) == 1
+    assert contract_server.submits[0].body == {"text": "a red fox", "mode": "image", "style": "anime"}
+    shown = kernel.run(
+        "row = fox.sweep.rows[0]; print(fox.shape, row.original, row.style, row.prompt != row.original)"
+    )
+    assert shown.check().stdout == "(1, 2) a red fox anime True\n"
+    # Run again, nothing is asked.
+    again = kernel.run(cell.format("")).check()
+    assert "1 prompt enhanced before · 2 already here · nothing new · $0.00" in again.stdout
+    assert len(contract_server.submits) == 3
+
+
+def test_both_and_the_line_magic(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(FAST).check()
+    both = kernel_one.run("%%qwenimage --enhance both --seeds 1-2 --size 256x256 -o g\na red fox").check()
+    assert "1 prompt × original and enhanced × 2 seeds = 4 images · enhancing 1 prompt · 4 new" in both.stdout
+    snapshot = both.displays[-1]["data"]["text/html"]
+    assert "enhanced (default)" in snapshot
+    # The next word is a style, or the prompt's first.
+    for line in ("-e a red fox", "-e default a red fox", "--enhance=default a red fox"):
+        kernel_one.run(f"%qwenimage --seeds 3 --size 256x256 -o h {line}").check()
+        assert kernel_one.run("print(h.sweep.rows[0].original)").check().stdout == "a red fox\n"
+    kernel_one.run("import qwen_widgets as qw").check()
+    assert kernel_one.run("print(qw.enhance('a red fox').cached)").check().stdout == "True\n"
+
+
+def test_a_style_that_is_none_is_one_sentence(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
+) -> None:
+    kernel = start_kernel(env=contract_server.env())
+    kernel.run(LOAD).check()
+    for options, words in [
+        ("-e anmie", "enhance 'anmie': there is no such style; did you mean anime?"),
+        ("--enhance both:pretty", "enhance 'pretty': there is no such style; it is default, artistic,"),
+    ]:
+        result = kernel.run(f"%%qwenimage {options}\na red fox")
+        (line,) = result.stderr.strip().splitlines()
+        assert line.startswith(f"UsageError: {words}")
+    assert contract_server.asked == []
+    matches = kernel.complete("%%qwenimage --enhance an")
+    assert "anime" in matches
