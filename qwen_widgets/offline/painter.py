@@ -55,7 +55,7 @@ def paint(prompt: str, size: tuple[int, int], seed: int) -> Image.Image:
     spots = _paint_place(stage)
     draw_all(stage, spots)
     _paint_air(stage, spots)
-    _paint_strange(stage, spots)
+    mark_strange(stage, spots, scene.strange)
     picture = styles.apply_styles(stage.picture, scene.styles, seed, stage.unit)
     add_band(picture, scene.residue)
     return picture if picture.size == size else picture.resize((max(1, size[0]), max(1, size[1])))
@@ -91,11 +91,11 @@ def _paint_air(stage: Stage, spots: Spots) -> None:
         woods.paint_drift(stage)
 
 
-def _paint_strange(stage: Stage, spots: Spots) -> None:
+def mark_strange(stage: Stage, spots: Spots, strange: tuple[str, ...]) -> None:
     """Leave a small mark for each word that isn't understood: a far bird by day, a spark of light in the dark."""
     unit = stage.unit
     top, bottom = spots.sky
-    for word in stage.scene.strange:
+    for word in strange:
         # The word itself goes into a digest, so that odd characters can't matter.
         name = hashlib.sha256(word.encode("utf-8", "replace")).hexdigest()
         a, b, c, d = stream(stage.seed, f"word {name}").random(4).tolist()

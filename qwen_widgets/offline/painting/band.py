@@ -30,6 +30,28 @@ def band_height(width: int, height: int) -> int:
     return max(14, round(min(height, 1.4 * width) * 0.036))
 
 
+def _lettering(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Give the letters of the band and where in the picture they stand."""
+    high = band_height(width, height)
+    text = Image.fromarray(_letters())
+    # Whole multiples of the letters' own size, so that every stroke is crisp.
+    times = max(1, round(high * 0.7 / text.height))
+    while times > 1 and text.width * times > width * 0.62:
+        times -= 1
+    wide, tall = text.width * times, text.height * times
+    mask = text.resize((wide, tall), Image.Resampling.NEAREST)
+    return mask, (max(4, high // 2), height - high + (high - tall) // 2 + max(0, tall // 12))
+
+
+def has_band(picture: Image.Image) -> bool:
+    """Tell whether a picture of its own size bears the band: light letters, dark between them."""
+    mask, (left, top) = _lettering(*picture.size)
+    grey = picture.crop((left, top, left + mask.width, top + mask.height)).convert("L")
+    letters = np.asarray(mask) > 127
+    shown = np.asarray(grey)
+    return bool(shown[letters].mean() > 200 and shown[~letters].mean() < 130)
+
+
 def add_band(picture: Image.Image, residue: str) -> None:
     """Lay the band over the foot of a picture.
 
@@ -45,15 +67,9 @@ def add_band(picture: Image.Image, residue: str) -> None:
     high = band_height(width, height)
     top = height - high
     picture.paste((14, 16, 24), (0, top, width, height), Image.new("L", (width, high), 172))
-    text = Image.fromarray(_letters())
-    # Whole multiples of the letters' own size, so that every stroke is crisp.
-    times = max(1, round(high * 0.7 / text.height))
-    while times > 1 and text.width * times > width * 0.62:
-        times -= 1
-    wide, tall = text.width * times, text.height * times
-    mask = text.resize((wide, tall), Image.Resampling.NEAREST)
-    picture.paste((240, 242, 246), (max(4, high // 2), top + (high - tall) // 2 + max(0, tall // 12)), mask)
-    _ticks(picture, residue, top, high, wide)
+    mask, at = _lettering(width, height)
+    picture.paste((240, 242, 246), at, mask)
+    _ticks(picture, residue, top, high, mask.width)
 
 
 def _letters() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -74,7 +74,8 @@ class Mood:
         return mix(lit(colour, self.light), self.haze, depth)
 
 
-_MOODS: dict[str, Mood] = {
+#: The light of each hour.
+MOODS: dict[str, Mood] = {
     "dawn": Mood(
         sky=((92, 122, 184), (164, 156, 200), (244, 184, 176), (255, 222, 178)),
         sun=(255, 246, 220), halo=(255, 206, 158), haze=(240, 190, 182), light=(226, 196, 206), shadow=(88, 80, 128),
@@ -152,7 +153,7 @@ def _overcast(mood: Mood, share: float, dim: float) -> Mood:
 
 def mood_of(scene: Scene) -> Mood:
     """Give the light of a scene: its hour, changed by its season, its weather and its colours."""
-    mood = _MOODS[scene.time]
+    mood = MOODS[scene.time]
     by_day = scene.time in {"day", "morning"}
     if scene.season == "autumn" and by_day:
         mood = replace(

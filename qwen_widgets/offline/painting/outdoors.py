@@ -321,7 +321,7 @@ def _waters(stage: Stage) -> Spots:
     if "river" in places:
         edge = top + unit * 0.22
     if bank:
-        surface = _bank(stage, edge)
+        surface = paint_bank(stage, edge)
     if "fog" in weather:
         sky.paint_fog(stage, top - unit * 0.06, top + unit * 0.2, 0.7, "water")
     return Spots(
@@ -333,7 +333,8 @@ def _waters(stage: Stage) -> Spots:
     )
 
 
-def _bank(stage: Stage, edge: float) -> str:
+def paint_bank(stage: Stage, edge: float) -> str:
+    """Paint the near bank of a water, and say what its ground is."""
     scene = stage.scene
     if scene.season == "winter" and "beach" not in scene.places:
         land.paint_ground(stage, "bank", edge, land.GRASS["winter"], roll=0.05)

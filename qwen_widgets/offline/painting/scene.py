@@ -149,7 +149,7 @@ def _han(run: str) -> list[tuple[str, Word | None]]:
     return found
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
     """A word or a phrase of the prompt: its text, its meaning, and from where to where it goes."""
 
     surface: str
@@ -158,29 +158,30 @@ class _Token(NamedTuple):
     end: int
 
 
-def _words(text: str) -> list[_Token]:
+def words_of(text: str) -> list[Token]:
+    """Cut a text in lower case into words and phrases, with their meaning where they have one."""
     matches = list(_TOKEN.finditer(text))
     tokens = [match.group() for match in matches]
-    found: list[_Token] = []
+    found: list[Token] = []
     at = 0
     while at < len(tokens):
         token, start = tokens[at], matches[at].start()
         if _HAN.fullmatch(token):
             for surface, word in _han(token):
-                found.append(_Token(surface, word, start, start + len(surface)))
+                found.append(Token(surface, word, start, start + len(surface)))
                 start += len(surface)
             at += 1
         elif not token[0].isalnum():
-            found.append(_Token(",", Word("stop", ","), start, start + 1))
+            found.append(Token(",", Word("stop", ","), start, start + 1))
             at += 1
         else:
             length, surface, word = _latin(tokens, at)
-            found.append(_Token(surface, word, start, matches[at + length - 1].end()))
+            found.append(Token(surface, word, start, matches[at + length - 1].end()))
             at += length
     return found
 
 
-def _skeleton(prompt: str, text: str, tokens: list[_Token]) -> str:
+def _skeleton(prompt: str, text: str, tokens: list[Token]) -> str:
     """Give the prompt with the kinds of its words in their places, which no edit that is seen changes."""
     parts, last = [], 0
     for token in tokens:
@@ -346,7 +347,7 @@ def read_scene(prompt: str) -> Scene:
     """
     reader = _Reader()
     text = prompt[:_LONGEST_PROMPT].lower()
-    words = _words(text)
+    words = words_of(text)
     for at, token in enumerate(words):
         reader.read(token.surface, token.word, words[at + 1].word if at + 1 < len(words) else None)
     reader.finish()
