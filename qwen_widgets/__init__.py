@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
+    from qwen_widgets.panel import Panel
     from qwen_widgets.studio import Studio, agenerate, generate
     from qwen_widgets.wording import aenhance, enhance
 
@@ -26,6 +27,7 @@ __all__ = [
     "Cell",
     "Grid",
     "ImageRequest",
+    "Panel",
     "QwenError",
     "Studio",
     "__version__",
@@ -44,6 +46,7 @@ _HOMES = {
     "Cell": "qwen_widgets.grid.grid",
     "Grid": "qwen_widgets.grid.grid",
     "ImageRequest": "qwen_widgets.core.request",
+    "Panel": "qwen_widgets.panel",
     "QwenError": "qwen_widgets.core.errors",
     "Studio": "qwen_widgets.studio",
     "aenhance": "qwen_widgets.wording",

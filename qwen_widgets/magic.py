@@ -21,6 +21,7 @@ import PIL.WebPImagePlugin  # noqa: F401
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.display import display
 from traitlets import Enum, Float, Int, Unicode, observe
 from traitlets.config.configurable import Configurable
 
@@ -32,6 +33,7 @@ from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESE
 from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.panel import Panel
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import GenerateOptions, say, studio
 
@@ -42,6 +44,7 @@ _SUBCOMMANDS = {
     "status": "the provider, the home folder, and what was spent today",
     "models": "the models, their limits and prices",
     "sizes": "the ratio presets in pixels",
+    "panel": "controls beside a grid: %qwen panel [prompt]",
     "login": "take an API key from a hidden prompt, in memory only",
     "budget": "what a day may cost: %qwen budget 5, %qwen budget off",
     "history": "what was bought, newest first: %qwen history [text]",
@@ -49,7 +52,7 @@ _SUBCOMMANDS = {
     "forget": "give up what nobody wants: %qwen forget all, or the number of a row",
     "doctor": "versions and settings, never the key",
 }
-_WITH_WORDS = ("login", "budget", "history", "forget")
+_WITH_WORDS = ("panel", "login", "budget", "history", "forget")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
@@ -192,7 +195,7 @@ class QwenMagics(Magics, Configurable):
     @no_var_expand
     @line_magic
     def qwen(self, line: str) -> None:
-        """Look around: %qwen status, models, sizes, login, budget, history, resume, forget, doctor."""
+        """Look around: %qwen status, models, sizes, panel, login, budget, history, resume, forget, doctor."""
         command, _, rest = line.strip().partition(" ")
         rest = rest.strip()
         if command not in ("", *_SUBCOMMANDS):
@@ -222,6 +225,10 @@ class QwenMagics(Magics, Configurable):
         report = doctor_report()
         width = max(len(name) for name, _ in report)
         return [f"{name:<{width}}  {value}" for name, value in report]
+
+    def _panel(self, words: str) -> list[str]:
+        display(Panel(words, size=self.size, models=self.model))
+        return []
 
     def _budget(self, words: str) -> list[str]:
         if words:

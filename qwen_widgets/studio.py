@@ -421,7 +421,7 @@ class Studio(Sources):
         if provider.name != grid.provider.name:
             raise _other_provider(grid, provider)
         plan = await engine.plan(asked, retry=retry, fresh=fresh)
-        plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), None)
+        plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), grid.max_cost)
         return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider))
 
     def act(self, grid: Grid, row: int, column: int, key: str) -> None:

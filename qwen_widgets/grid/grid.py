@@ -235,6 +235,8 @@ class Grid:
         self.message = ""
         #: Whether the page's Stop is heard: a kernel that runs a cell reads the page's messages after it.
         self.stoppable = False
+        #: US dollars that a further run may cost; None for the setting.
+        self.max_cost: float | None = None
         #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
         self.marked_against: Literal["first", "previous"] = "first"
         #: Showings of the grid, and what names the notebook cell that has shown it last; the studio's.

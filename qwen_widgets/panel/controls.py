@@ -1,0 +1,189 @@
+"""What a panel's controls hold: traits that check themselves and follow each other. No widgets here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, validate
+
+from qwen_widgets.core import syntax
+from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
+from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
+from qwen_widgets.grid.recipe import write_seeds, write_size
+
+#: The ratio of a size that is no preset.
+CUSTOM = "custom"
+MOST_SEEDS = 16
+#: Sides go by so many pixels in the page.
+STEP = 16
+LONGEST_TITLE = 200
+#: What of the panel can be fixed by `locked`, and the controls that show it.
+LOCKABLE = {
+    "prompt": ("prompt",),
+    "title": ("title",),
+    "size": ("ratio", "width", "height", "linked"),
+    "seeds": ("slider", "seed", "count", "seed_locked"),
+    "model": ("model",),
+}
+
+
+class Controls(HasTraits):
+    """The values of the controls; each can be set and observed, and what can't be is an InputError."""
+
+    prompt = Unicode()
+    title = Unicode()
+    #: ``16:9``, or pixels as ``1280x720``; `ratio` (a preset or ``custom``), `width` and `height` follow it.
+    size = Unicode(DEFAULT_RATIO)
+    ratio = Unicode(DEFAULT_RATIO)
+    width = Int(PRESETS[DEFAULT_RATIO].width)
+    height = Int(PRESETS[DEFAULT_RATIO].height)
+    #: Whether `width` and `height` change together.
+    linked = Bool(default_value=False)
+    #: The seeds of the next run as text, ``5-8``; `seed` is the first of them and `count` how many.
+    seeds = Unicode()
+    seed = Int()
+    count = Int(4)
+    #: Whether a run takes the seeds as they are; without, new ones are drawn where these have been run.
+    seed_locked = Bool(default_value=True)
+    #: Short names, comma-separated; several are run side by side.
+    model = Unicode(DEFAULT_MODEL.name)
+    max_cost = Float(None, allow_none=True)
+    locked = Tuple()
+    compact = Bool(default_value=False)
+    _linked_ratio = 1.0
+
+    # --- what the traits may hold -----------------------------------------------------------------------
+
+    @validate("seed", "count")
+    def _check_seed(self, proposal: Any) -> int:
+        name, value = proposal["trait"].name, int(proposal["value"])
+        low, high = (0, HIGHEST_SEED) if name == "seed" else (1, MOST_SEEDS)
+        if not low <= value <= high:
+            raise InputError(f"{name} {value}: it must lie between {low} and {high}.")
+        return value
+
+    @validate("seeds")
+    def _check_seeds(self, proposal: Any) -> str:
+        values = syntax.parse_seeds(proposal["value"], cap=MOST_SEEDS).values
+        return write_seeds(values)
+
+    @validate("size")
+    def _check_size(self, proposal: Any) -> str:
+        values = syntax.parse_sizes(proposal["value"], model=self._models[0]).values
+        if len(values) != 1:
+            raise InputError(f"size {proposal['value']!r}: a panel takes one size.")
+        return write_size(values[0])
+
+    @validate("ratio")
+    def _check_ratio(self, proposal: Any) -> str:
+        value: str = proposal["value"]
+        if value != CUSTOM and value not in PRESETS:
+            raise InputError(f"ratio {value!r}: it is {', '.join(PRESETS)} or {CUSTOM}.")
+        return value
+
+    @validate("width", "height")
+    def _check_side(self, proposal: Any) -> int:
+        name, value, model = proposal["trait"].name, proposal["value"], self._models[0]
+        if not model.min_side <= value <= model.max_side:
+            raise InputError(
+                f"{name} {value}: it must lie between {model.min_side} and {model.max_side} pixels for {model.name}."
+            )
+        return int(value)
+
+    @validate("model")
+    def _check_model(self, proposal: Any) -> str:
+        return ",".join(model.name for model in read_models(proposal["value"]))
+
+    @validate("title")
+    def _check_title(self, proposal: Any) -> str:
+        return " ".join(str(proposal["value"]).split())[:LONGEST_TITLE]
+
+    @validate("locked")
+    def _check_locked(self, proposal: Any) -> tuple[str, ...]:
+        for name in proposal["value"]:
+            if name not in LOCKABLE:
+                raise InputError(f"locked {name!r}: it takes {', '.join(LOCKABLE)}.")
+        return tuple(proposal["value"])
+
+    # --- traits that follow each other ------------------------------------------------------------------
+
+    @property
+    def _models(self) -> tuple[Model, ...]:
+        return read_models(self.model)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The short names of the models of a run; can be set."""
+        return tuple(self.model.split(","))
+
+    @models.setter
+    def models(self, models: ModelsLike) -> None:
+        self.model = ",".join(model.name for model in read_models(models))
+
+    @observe("size")
+    def _size_changed(self, _change: object) -> None:
+        size = self._pixels
+        with self.hold_trait_notifications():
+            if (self.width, self.height) != size:
+                self.width, self.height = size
+                self.ratio = size.ratio or CUSTOM
+
+    @observe("ratio")
+    def _ratio_changed(self, change: Any) -> None:
+        if change["new"] != CUSTOM:
+            self.size = change["new"]
+
+    @observe("linked")
+    def _linked_changed(self, _change: object) -> None:
+        self._linked_ratio = self.width / self.height
+
+    @observe("width", "height")
+    def _side_changed(self, change: Any) -> None:
+        width, height = self.width, self.height
+        if (width, height) == self._pixels:
+            return
+        if self.linked:
+            model = self._models[0]
+            if change["name"] == "width":
+                height = rounded(width / self._linked_ratio, model)
+            else:
+                width = rounded(height * self._linked_ratio, model)
+        self.ratio = CUSTOM
+        with self.hold_trait_notifications():
+            self.width, self.height = width, height
+            self.size = write_size(Size(width, height))
+
+    @property
+    def _pixels(self) -> Size:
+        return syntax.parse_sizes(self.size, model=self._models[0]).values[0]
+
+    @observe("seeds")
+    def _seeds_changed(self, _change: object) -> None:
+        values = self._seeds
+        with self.hold_trait_notifications():
+            self.seed, self.count = values[0], len(values)
+
+    @observe("seed", "count")
+    def _seed_changed(self, _change: object) -> None:
+        values = self._seeds
+        if (self.seed, self.count) != (values[0], len(values)):
+            self.seeds = write_seeds(seeds_from(self.seed, self.count))
+
+    @property
+    def _seeds(self) -> tuple[int, ...]:
+        return syntax.parse_seeds(self.seeds).values
+
+    def _sweep(self) -> Sweep:
+        return plan_sweep(self.prompt, seeds=self.seeds, sizes=self.size, models=self.model)
+
+
+def seeds_from(seed: int, count: int) -> tuple[int, ...]:
+    """Return so many seeds from one on; at the top of the range, those that end there."""
+    first = min(seed, HIGHEST_SEED - count + 1)
+    return tuple(range(first, first + count))
+
+
+def rounded(side: float, model: Model) -> int:
+    """Return a side in steps of 16 pixels, within the model's limits."""
+    return max(model.min_side, min(model.max_side, round(side / STEP) * STEP))

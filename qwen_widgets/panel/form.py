@@ -1,0 +1,192 @@
+"""The panel's controls: ipywidgets in the order of thought, without any knowledge of what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import ipywidgets as w
+from traitlets import HasTraits
+
+from qwen_widgets.core.models import HIGHEST_SEED, Model
+from qwen_widgets.grid.describe import money
+from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, STEP
+from qwen_widgets.panel.words import as_html
+
+#: Buttons: what is pressed, its text, its tooltip. Those without a text are drawn by the style sheet.
+_BUTTONS = {
+    "run": ("Generate", "Run what the controls say (Control+Enter in the prompt)"),
+    "stop": ("Stop", "Buy nothing more; what is paid for still arrives"),
+    "die": ("", "Draw a new seed"),
+    "last": ("use last", "Take the seeds of the last run"),
+    "magic": ("Copy as magic", "Copy the %%qwenimage cell of these controls"),
+    "python": ("Copy as Python", "Copy the Python line of these controls"),
+    "insert": ("Insert cell below", "Put the %%qwenimage cell below this one"),
+    "undo": ("Undo", "The prompt before this one"),
+    "redo": ("Redo", "The prompt after this one"),
+    "reset": ("Reset", "All controls as they were at first, and an empty grid"),
+}
+#: Texts of a place of their own, and what a page reads them out as.
+_PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-error": "alert",
+           "model-error": "alert", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+
+
+class Form:
+    """The controls of one panel.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    press : callable
+        ``(what)``: a button was pressed.
+    """
+
+    def __init__(self, models: Sequence[Model], press: Callable[[str], None]) -> None:
+        self.buttons: dict[str, w.Button] = {}
+        for name, (text, tip) in _BUTTONS.items():
+            button = w.Button(description=text, tooltip=tip)
+            button.add_class(f"qw-p-{name}")
+            button.on_click(lambda _, name=name: press(name))
+            self.buttons[name] = button
+        self.buttons["stop"].disabled = True
+        self.places = {name: w.HTML() for name in _PLACES}
+        for name, place in self.places.items():
+            place.add_class(f"qw-p-{name}")
+        # Live regions, which a page must know before they say anything.
+        self.roles = {f"qw-p-{name}": role for name, role in _PLACES.items() if role}
+        self.controls: dict[str, Any] = {
+            "prompt": w.Textarea(description="Prompt", placeholder="what the picture should show", rows=3),
+            "title": w.Text(description="Title", placeholder="heading of the grid"),
+            "ratio": w.Dropdown(description="Ratio"),
+            "model": w.Dropdown(description="Model"),
+            "width": w.BoundedIntText(description="Width", step=STEP, min=1, max=1 << 14),
+            "height": w.BoundedIntText(description="Height", step=STEP, min=1, max=1 << 14),
+            "linked": w.ToggleButton(description="", tooltip="Keep width to height"),
+            "slider": w.IntSlider(
+                description="Seed", min=0, max=HIGHEST_SEED, readout=False, continuous_update=False
+            ),
+            "seed": w.BoundedIntText(description="Seed", min=0, max=HIGHEST_SEED),
+            "seed_locked": w.ToggleButton(description="", tooltip="Keep the seeds from run to run"),
+            "count": w.BoundedIntText(description="Seeds", min=1, max=MOST_SEEDS),
+        }
+        for name, control in self.controls.items():
+            control.add_class(f"qw-p-{name}")
+        # ipywidgets gives these no name that a page could read out.
+        self.names = {"qw-p-slider": "Seed", "qw-p-seed": "Seed, as a number", "qw-p-linked": "Keep width to height",
+                      "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed"}  # fmt: skip
+        self._together: tuple[Model, ...] = ()
+        self.offer(models)
+
+    def offer(self, models: Sequence[Model], together: Sequence[Model] = ()) -> None:
+        """Fill the model dropdown; `together` are models that a run takes side by side."""
+        if len(together) > 1:
+            self._together = tuple(together)
+        choices = [*filter(None, [self._together]), *((model,) for model in models)]
+        options = []
+        for chosen in choices:
+            # What nearly all of them begin with tells nothing, and the field is narrow.
+            titles = " + ".join(model.title.removeprefix("Qwen Image ") for model in chosen)
+            price = money(sum(float(model.price) for model in chosen))
+            options.append((f"{titles} · {price}", ",".join(model.name for model in chosen)))
+        self._options("model", options)
+
+    def offer_sizes(self, presets: Iterable[str]) -> None:
+        """Fill the ratio dropdown."""
+        self._options("ratio", [*((ratio, ratio) for ratio in presets), (CUSTOM, CUSTOM)])
+
+    def _options(self, name: str, options: list[tuple[str, str]]) -> None:
+        control: Any = self.controls[name]
+        if list(control.options) != options:
+            kept = control.value
+            control.options = options
+            if kept in [value for _, value in options]:
+                control.value = kept
+
+    def say(self, place: str, text: str, kind: str = "") -> None:
+        """Put a text where it belongs."""
+        html = as_html(text, kind)
+        if self.places[place].value != html:
+            self.places[place].value = html
+
+    def bind(self, name: str, panel: HasTraits, take: Callable[[str, Any], None]) -> None:
+        """Keep a control and the panel's trait of that name as one; `take` checks what comes from the page."""
+        control: Any = self.controls[name]
+        control.value = getattr(panel, name)
+        control.observe(lambda change: take(name, change["new"]), names="value")
+        panel.observe(lambda change: self.show(name, change["new"]), names=name)
+
+    def show(self, name: str, value: Any) -> None:
+        """Show a value in its control."""
+        control: Any = self.controls[name]
+        if control.value != value:
+            control.value = value
+
+    def disable(self, name: str, no: bool) -> None:
+        """Say whether a control or a button can't be used now."""
+        control: Any = self.controls.get(name) or self.buttons[name]
+        if control.disabled != no:
+            control.disabled = no
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields as the page reads them off its own controls."""
+        found = {}
+        for name in ("prompt", "title", "width", "height", "seed", "count"):
+            found[name] = self.controls[name].value
+        for name in ("ratio", "model"):
+            found[name] = self.controls[name].index
+        return found
+
+    def options(self) -> dict[str, list[str]]:
+        """Return the values of the dropdowns."""
+        return {name: [value for _, value in self.controls[name].options] for name in ("ratio", "model")}
+
+    @staticmethod
+    def write(widget: Any, **values: Any) -> None:
+        """Set those of a widget's traits that have changed."""
+        for name, value in values.items():
+            if getattr(widget, name) != value:
+                setattr(widget, name, value)
+
+    def layout(self, results: w.Widget, bridge: w.Widget) -> w.Box:
+        """Return the panel as one widget: the controls in the order of thought, the results beside them."""
+        c, b, p = self.controls, self.buttons, self.places
+        rows: list[tuple[str, list[w.Widget]]] = [
+            ("prompts", [c["prompt"], p["length"], p["prompt-error"]]),
+            ("pair", [c["ratio"], c["model"]]),
+            ("custom", [c["width"], c["height"], c["linked"]]),
+            ("error", [p["size-error"], p["model-error"]]),
+            ("seedline", [c["slider"], c["seed"], b["die"], c["seed_locked"]]),
+            ("pair", [c["count"], b["last"]]),
+            ("error", [p["seeds"], p["seed-error"]]),
+            ("titles", [c["title"]]),
+            ("error", [p["line"]]),
+            ("go", [b["run"], b["stop"]]),
+            ("error", [p["message"]]),
+            ("ways", [b["undo"], b["redo"], b["magic"], b["python"], b["insert"], b["reset"]]),
+        ]
+        boxes = []
+        for kind, children in rows:
+            box = w.Box(children)
+            box.add_class(f"qw-p-row-{kind}")
+            boxes.append(box)
+        self.custom = boxes[2]
+        left = w.VBox([*boxes, bridge])
+        left.add_class("qw-p-controls")
+        whole = Whole([left, results])
+        whole.add_class("qw-panel")
+        return whole
+
+
+class Whole(w.Box):  # type: ignore[misc]  # ipywidgets has no types
+    """The panel as a widget: where widgets are not shown, the snapshot in the next output speaks."""
+
+    def __repr__(self) -> str:
+        # Not the hundred traits of what is inside.
+        return "Panel()"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": "", "text/html": "<span></span>"}, metadata

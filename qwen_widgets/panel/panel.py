@@ -1,0 +1,519 @@
+"""Panel: controls beside a grid; every run adds to the grid, so that the grid is the prompt's history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+import ipywidgets
+from traitlets import Bool, Int, TraitError, Unicode
+
+from qwen_widgets import archive
+from qwen_widgets.core import syntax
+from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS
+from qwen_widgets.core.sweep import ModelsLike, SeedsLike, Sweep, read_models, read_seeds
+from qwen_widgets.grid.describe import cell_actions
+from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.recipe import literal, write_seeds, write_size
+from qwen_widgets.grid.view import Action
+from qwen_widgets.panel.bridge import Bridge, read_fields
+from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
+from qwen_widgets.panel.form import Form
+from qwen_widgets.panel.results import Results
+from qwen_widgets.panel.steps import Steps
+from qwen_widgets.panel.words import as_magic, as_python, sentence
+from qwen_widgets.portal import portal
+from qwen_widgets.studio import Job, studio
+
+#: Seconds without a change after which the line before the run is made anew.
+_PAUSE = 0.12
+#: The way to go on from a cell that the panel adds to the grid's own, and those of the grid that ask for other seeds.
+_BRANCH = Action("start here", "", key="branch")
+_OTHER_SEEDS = ("more", "all")
+_PRESSES = ("run", "stop", "die", "last", "undo", "redo", "reset", "fields")
+
+
+def _shown(work: Callable[..., None]) -> Callable[..., None]:
+    """Show in the panel what a callback raises: ipywidgets has nobody to tell."""
+
+    @wraps(work)
+    def guarded(self: Panel, *args: Any) -> None:
+        try:
+            work(self, *args)
+        except Exception as error:  # noqa: BLE001
+            self._say(error)
+
+    return guarded
+
+
+@dataclass
+class _Ask:
+    """A run that waits for its turn."""
+
+    sweep: Sweep
+    title: str
+    max_cost: float | None
+    dropped: bool = field(default=False)
+
+
+class Panel(Controls):
+    """Controls beside a grid, to explore a prompt without code and to leave with code.
+
+    Every control is a trait: it can be set and observed from Python. Runs go on in the background; each one adds
+    its rows and columns to the same grid, and buys only what is new.
+
+    Parameters
+    ----------
+    prompt : str
+        In the syntax of the cell: a blank line starts the next prompt, ``{a|b}`` makes variants.
+    seeds : str, int or iterable of int, optional
+        ``"1-4"``, ``7``; at most 16. Without, four seeds from a drawn one on.
+    size : str
+        ``"16:9"``, ``"1280x720"``; pixels.
+    models : str or sequence of str, optional
+        Short names or full ids; several are run side by side. Default ``qwen-image-2.0``.
+    max_cost : float, optional
+        US dollars that a run may cost, in place of the setting.
+    run : str, optional
+        An earlier run's id, as in ``grid.run_id``: its grid is opened, and goes on.
+    title : str
+        Heading of the grid.
+    locked : sequence of str
+        What can't be changed in the page: ``prompt``, ``title``, ``size``, ``seeds``, ``model``.
+    compact : bool
+        Only what a slide needs: the prompt, the line before the run, and the buttons.
+
+    Raises
+    ------
+    InputError
+        One of them can't be used.
+    """
+
+    #: What a run would do and cost, or why it can't be done.
+    line = Unicode(read_only=True)
+    runnable = Bool(default_value=False, read_only=True)
+    #: The last change of the controls that `line` knows of.
+    looked = Int(0, read_only=True)
+    #: Whether a run goes on or waits for its turn.
+    busy = Bool(default_value=False, read_only=True)
+    #: What went wrong last.
+    message = Unicode(read_only=True)
+
+    def __init__(
+        self,
+        prompt: str = "",
+        *,
+        seeds: SeedsLike | None = None,
+        size: str = DEFAULT_RATIO,
+        models: ModelsLike | None = None,
+        max_cost: float | None = None,
+        run: str | None = None,
+        title: str = "",
+        locked: Sequence[str] = (),
+        compact: bool = False,
+    ) -> None:
+        super().__init__()
+        #: Changes of the controls so far.
+        self._looks = 0
+        self._pending: list[Future[None]] = []
+        self._closed = False
+        self._last = ""
+        self._turn: asyncio.Lock | None = None
+        self._queue: list[_Ask] = []
+        self._job: Job | None = None
+        self._runs: list[Future[None]] = []
+        chosen = read_models(models)
+        values = read_seeds(seeds, None)[0] if seeds is not None else seeds_from(syntax.draw_seed(), 4)
+        self._first: dict[str, Any] = {
+            "prompt": prompt,
+            "title": title,
+            "size": size,
+            "seeds": write_seeds(values),
+            "model": ",".join(model.name for model in chosen),
+            "max_cost": max_cost,
+            "locked": tuple(locked),
+            "compact": compact,
+            "seed_locked": True,
+            "linked": False,
+        }
+        for name, value in self._first.items():
+            setattr(self, name, value)
+        self._steps = Steps(prompt)
+        self._results = Results(self)
+        self._form = Form(MODELS, self._press)
+        self._form.offer(MODELS, chosen)
+        # Before the dropdown shows it: models that are run together are an option of their own.
+        self.observe(lambda _: self._form.offer(MODELS, self._models), names="model")
+        self._form.offer_sizes(PRESETS)
+        self._bridge = Bridge(names=self._form.names | {"roles": self._form.roles})
+        self._bridge.on_press = self._pressed
+        for name in (
+            "prompt",
+            "title",
+            "ratio",
+            "model",
+            "width",
+            "height",
+            "linked",
+            "seed",
+            "seed_locked",
+            "count",
+        ):
+            self._form.bind(name, self, self._take)
+        self._form.controls["slider"].observe(lambda change: self._take("seed", change["new"]), names="value")
+        self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
+        self.observe(
+            self._changed,
+            names=["prompt", "title", "size", "ratio", "seeds", "model", "max_cost", "compact", "locked"],
+        )
+        if run is not None:
+            self._open(run)
+        self._changed()
+
+    # --- running ----------------------------------------------------------------------------------------
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of all runs so far; None before the first one."""
+        return self._results.grid
+
+    def run(self) -> None:
+        """Do what the controls say, in the background; where a run goes on already, after it.
+
+        Raises
+        ------
+        InputError
+            The prompt is empty or too long, or something else can't be used: nothing was bought.
+        """
+        if not self.seed_locked and self.seeds == self._last:
+            self.draw()
+        ask = _Ask(self._sweep(), self.title, self.max_cost)
+        self._steps.record(self.prompt)
+        self._last = self.seeds
+        self._say(None)
+        self._queue.append(ask)
+        self._runs = [one for one in self._runs if not one.done()]
+        self._runs.append(portal.submit(self._one(ask)))
+        self._tell()
+
+    async def _one(self, ask: _Ask) -> None:
+        """Wait for the turn, and run; on the portal."""
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        try:
+            async with self._turn:
+                self._queue.remove(ask)
+                if not ask.dropped:
+                    await self._perform(ask)
+        except Exception as error:  # noqa: BLE001
+            self._say(error)
+        finally:
+            self._job = None
+            self._tell()
+            self._changed()
+
+    async def _perform(self, ask: _Ask) -> None:
+        grid = self.grid
+        while grid is not None and not grid.done:
+            # Somebody has extended it from a cell, or by a button in it.
+            await asyncio.to_thread(grid.wait)
+            await asyncio.sleep(_PAUSE)
+        job = await studio().plan_into(grid, ask.sweep, max_cost=ask.max_cost, title=ask.title)
+        self._job = job
+        job.grid.max_cost = ask.max_cost
+        if grid is None:
+            self._results.open(job.grid)
+        self._tell()
+        await studio().launch(job, self._results)
+
+    def stop(self) -> None:
+        """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
+        dropped = [ask for ask in self._queue if not ask.dropped]
+        for ask in dropped:
+            ask.dropped = True
+        job = self._job
+        if job is not None:
+            portal.loop.call_soon_threadsafe(job.stop.set)
+        self._tell()
+
+    def wait(self, timeout: float | None = None) -> Panel:
+        """Wait for all runs to end.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        TimeoutError
+        """
+        for run in tuple(self._runs):
+            run.result(timeout)
+        return self
+
+    def close(self) -> None:
+        """Take the panel out of the page; a run that goes on is not stopped, and its pictures stay in the ledger."""
+        self._closed = True
+        for look in tuple(self._pending):
+            look.cancel()
+        self.widget.close()
+
+    # --- the other buttons ------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw a new first seed."""
+        self.seeds = write_seeds(seeds_from(syntax.draw_seed(), self.count))
+
+    def use_last(self) -> None:
+        """Take the seeds of the last run."""
+        if self._last:
+            self.seeds = self._last
+
+    def undo(self) -> None:
+        """Put the prompt before this one back into the box."""
+        self.prompt = self._steps.undo(self.prompt)
+
+    def redo(self) -> None:
+        """Put the prompt after this one into the box."""
+        self.prompt = self._steps.redo(self.prompt)
+
+    def reset(self) -> None:
+        """Set all controls as they were at first, and begin an empty grid; the old one stays in the ledger."""
+        if self.busy:
+            raise InputError("reset: a run goes on; stop it or let it end first.")
+        for name, value in self._first.items():
+            setattr(self, name, value)
+        self._steps = Steps(self.prompt)
+        self._last = ""
+        self._say(None)
+        self._results.clear()
+        self._changed()
+
+    def take_row(self, row: int) -> None:
+        """Put a row's prompt back into the box, with its size and model."""
+        assert self.grid is not None
+        found = self.grid.sweep.rows[row]
+        self._steps.record(self.prompt)
+        self.model = found.model.name
+        self.size = write_size(found.size)
+        self.prompt = literal(found.prompt)
+        self._steps.record(self.prompt)
+
+    def branch(self, row: int, column: int) -> None:
+        """Start from a cell: its prompt, size, model and seed."""
+        assert self.grid is not None
+        request = self.grid[row, column].request
+        self.take_row(row)
+        self.seeds = str(request.seed)
+
+    def magic(self) -> str:
+        """Return the `%%qwenimage` cell of what the controls say."""
+        return as_magic(self.prompt, **self._said)
+
+    def python(self) -> str:
+        """Return the Python lines of what the controls say."""
+        return as_python(self.prompt, **self._said)
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        return {"seeds": self.seeds, "size": self.size, "models": self.models, "title": self.title,
+                "max_cost": self.max_cost}  # fmt: skip
+
+    # --- what comes from the page -----------------------------------------------------------------------
+
+    @_shown
+    def _take(self, name: str, value: Any) -> None:
+        """Take a control's value; what can't be is told at the control, which shows the old one again."""
+        if value == getattr(self, name):
+            return
+        if self._is_locked(name):
+            self._form.show(name, getattr(self, name))
+            return
+        if name in ("width", "height"):
+            value = rounded(value, self._models[0])
+        try:
+            setattr(self, name, value)
+        except (QwenError, TraitError) as error:
+            self._form.show(name, getattr(self, name))
+            self._say(error)
+
+    def _is_locked(self, name: str) -> bool:
+        return any(name in LOCKABLE[lock] for lock in self.locked)
+
+    @_shown
+    def _pressed(self, what: str, fields: dict[str, Any]) -> None:
+        """Take a press with the fields as they stood in the page; each is checked like any other value."""
+        if what not in _PRESSES:
+            return
+        for name, value in read_fields(fields, self._form.options()).items():
+            if name in ("width", "height") and self.ratio != CUSTOM:
+                continue  # fields that nobody sees
+            self._take(name, value)
+        if what != "fields":
+            self._press(what)
+
+    @_shown
+    def take(self, row: int) -> None:
+        """Do what a row's button in the grid says."""
+        if not self._is_locked("prompt"):
+            self.take_row(row)
+
+    def offers(self, row: int, column: int) -> tuple[Action, ...]:
+        """Return the ways to go on from a cell of the grid."""
+        if self.grid is None:
+            return ()
+        found = cell_actions(self.grid, row, column)
+        if self._is_locked("seed"):
+            found = tuple(action for action in found if action.key not in _OTHER_SEEDS)
+        return found if self._is_locked("prompt") or self._is_locked("seed") else (_BRANCH, *found)
+
+    @_shown
+    def act(self, row: int, column: int, key: str) -> None:
+        """Do what a cell's button in the grid says; what isn't offered is ignored."""
+        if self.grid is None or key not in [action.key for action in self.offers(row, column)]:
+            return
+        if key == _BRANCH.key:
+            self.branch(row, column)
+        else:
+            self.grid.act(row, column, key)
+
+    @_shown
+    def _press(self, what: str) -> None:
+        """Do what a button says."""
+        if what == "run":
+            self.run()
+        elif what == "stop":
+            self.stop()
+        elif what in ("die", "last"):
+            if not self._is_locked("seed"):
+                (self.draw if what == "die" else self.use_last)()
+        elif what in ("undo", "redo"):
+            if not self._is_locked("prompt"):
+                (self.undo if what == "undo" else self.redo)()
+        elif what == "reset":
+            self.reset()
+
+    # --- what it says -----------------------------------------------------------------------------------
+
+    def _say(self, error: Exception | None) -> None:
+        """Show an error where it belongs; None takes it away."""
+        for place in ("prompt-error", "size-error", "seed-error", "model-error", "message"):
+            self._form.say(place, "")
+        text = ""
+        if isinstance(error, QwenError):
+            text = sentence(error)
+        elif isinstance(error, TraitError):
+            text = f"that can't be used: {error}"
+        elif error is not None:
+            text = f"A fault in qwen_widgets: {type(error).__name__}: {error}"
+        self.set_trait("message", text)
+        self._form.say(_place(text) if isinstance(error, InputError | TraitError) else "message", text)
+
+    def _changed(self, _change: object = None) -> None:
+        """Have what depends on the controls brought up to date, on the portal."""
+        if self._closed:
+            return
+        self._looks += 1
+        self._pending = [one for one in self._pending if not one.done()]
+        self._pending.append(portal.submit(self._look(self._looks)))
+
+    def _arrange(self) -> None:
+        """Show what can be done now."""
+        form = self._form
+        form.show("slider", self.seed)
+        form.show("seed", self.seed)
+        form.custom.layout.display = "" if self.ratio == CUSTOM else "none"
+        form.say("seeds", f"seeds {self.seeds}" if self.count > 1 else "")
+        for lock, names in LOCKABLE.items():
+            for name in names:
+                form.disable(name, lock in self.locked)
+        form.disable("die", "seeds" in self.locked)
+        form.disable("last", "seeds" in self.locked or self._last in ("", self.seeds))
+        form.disable("undo", "prompt" in self.locked or not self._steps.can_undo(self.prompt))
+        form.disable("redo", "prompt" in self.locked or not self._steps.can_redo(self.prompt))
+        (self.widget.add_class if self.compact else self.widget.remove_class)("qw-p-compact")
+        form.write(self._bridge, magic=self.magic(), python=self.python(), fields=self._form.fields())
+
+    async def _look(self, number: int) -> None:
+        """Show what can be done now; once the controls rest, what it would cost; on the portal."""
+        try:
+            self._arrange()
+            await asyncio.sleep(_PAUSE)
+            if number != self._looks:
+                return
+            line, why = await self._priced()
+            if number != self._looks:
+                return
+            waiting = sum(not ask.dropped for ask in self._queue)
+            tail = f" · {waiting} waiting" if waiting else ""
+            self._form.say("length", self._length())
+            self._form.say("line", (line or why) + tail, "" if line else "cannot")
+            self.set_trait("line", line or why)
+            self.set_trait("runnable", bool(line))
+            self.set_trait("looked", number)
+        except Exception as error:  # noqa: BLE001
+            self._say(error)
+
+    async def _priced(self) -> tuple[str, str]:
+        """Return what a run would do and cost, or why it can't be done."""
+        if not self.prompt.strip():
+            return "", "write a prompt first"
+        try:
+            job = await studio().plan_into(
+                self.grid, self._sweep(), max_cost=self.max_cost, title=self.title, priced=False
+            )
+        except QwenError as error:
+            return "", sentence(error)
+        return job.line, ""
+
+    def _length(self) -> str:
+        """Return the longest prompt's length against the model's limit, and how many prompts there are."""
+        most = min(model.max_prompt for model in self._models)
+        try:
+            texts = [
+                prompt.text for prompt in syntax.parse_prompts(self.prompt, model=self._models[0]).values
+            ]
+        except QwenError:
+            texts = [self.prompt.strip()]
+        longest = max(map(len, texts), default=0)
+        return f"{longest} / {most}" + (f" · {len(texts)} prompts" if len(texts) > 1 else "")
+
+    def _tell(self) -> None:
+        """Say whether something runs."""
+        busy = self._job is not None or any(not ask.dropped for ask in self._queue)
+        self.set_trait("busy", busy)
+        self._form.disable("stop", not busy)
+        self._form.disable("reset", busy)
+
+    # --- shown ------------------------------------------------------------------------------------------
+
+    def _open(self, run: str) -> None:
+        grid = archive.grid(run)
+        self._results.open(grid)
+        self._last = write_seeds(grid.seeds)
+        self.take_row(len(grid.sweep.rows) - 1)
+        if len(grid.seeds) <= MOST_SEEDS:
+            self.seeds = self._last
+        self.title = self.title or grid.title
+        self._steps = Steps(self.prompt)
+
+    def __repr__(self) -> str:
+        return f"<Panel {self.prompt!r}, {self.grid if self.grid is not None else 'no run yet'}>"
+
+    def _ipython_display_(self) -> None:
+        self._results.display(self.widget)
+
+
+def _place(text: str) -> str:
+    """Return where a sentence about a field belongs: it begins with the field's name."""
+    word = text.split(" ", 1)[0].rstrip(":")
+    places = {"prompt": "prompt-error", "prompts": "prompt-error", "size": "size-error", "sizes": "size-error",
+              "width": "size-error", "height": "size-error", "ratio": "size-error", "seed": "seed-error",
+              "seeds": "seed-error", "count": "seed-error", "model": "model-error", "models": "model-error"}  # fmt: skip
+    return places.get(word, "message")

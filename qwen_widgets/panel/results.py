@@ -1,0 +1,117 @@
+"""The panel's right side: its grid in the viewer, and the snapshot that stays in the saved notebook."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from qwen_widgets.grid.choices import Choices
+from qwen_widgets.grid.describe import describe
+from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.show import Snapshot, connect, front_end
+from qwen_widgets.grid.view import GridView
+from qwen_widgets.grid.viewer import Viewer
+
+if TYPE_CHECKING:
+    from qwen_widgets.panel.panel import Panel
+
+
+class Results:
+    """A `View` of the panel's grid, before there is one, too."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._lock = threading.RLock()
+        self.grid: Grid | None = None
+        self._snapshots: list[Snapshot] = []
+        self.box = ipywidgets.Box()
+        self.box.add_class("qw-p-results")
+        self._viewer: Viewer | None = None
+        self._show_nothing()
+
+    def _show_nothing(self) -> None:
+        nothing = ipywidgets.HTML("The pictures come here: a row for each prompt, a column for each seed.")
+        nothing.add_class("qw-p-nothing")
+        self.box.children = (nothing,)
+
+    def _new_viewer(self, grid: Grid) -> Viewer:
+        viewer = Viewer(_describe(grid), grid.pictures, grid.choices)
+        connect(viewer, grid)
+        viewer.on_stop = self._panel.stop
+        viewer.on_actions = self._panel.offers
+        viewer.on_act = self._panel.act
+        viewer.on_take = self._panel.take
+        self.box.children = (viewer,)
+        return viewer
+
+    def open(self, grid: Grid) -> None:
+        """Show a grid from now on."""
+        with self._lock:
+            grid.marked_against = "previous"
+            self.grid = grid
+            self._viewer = self._new_viewer(grid)
+            self._renewed()
+
+    def clear(self) -> None:
+        """Show that there is no grid."""
+        with self._lock:
+            self.grid = None
+            if self._viewer is not None:
+                self._show_nothing()
+                self._viewer.close()
+                self._viewer = None
+            self._renewed()
+
+    def _renewed(self) -> None:
+        for snapshot in self._snapshots:
+            snapshot.show(self.grid)
+
+    def display(self, widget: ipywidgets.Widget) -> None:
+        """Show the panel where the code runs, and below it the snapshot, which the panel hides while it lives."""
+        from IPython.display import display  # noqa: PLC0415
+
+        if front_end() == "live":
+            display(widget)
+        self._snapshots.append(Snapshot(self.grid))
+
+    # --- the grid's side (grid.show.View) ---------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Send what changed."""
+        with self._lock:
+            self._send()
+            for snapshot in self._snapshots:
+                snapshot.refresh()
+
+    def finish(self) -> None:
+        """Send the last of a run, and write the snapshot that is saved."""
+        with self._lock:
+            self._send()
+            self._write()
+
+    def choose(self, choices: Choices) -> None:
+        """Send the choices, and write them into what is saved."""
+        with self._lock:
+            if self._viewer is not None:
+                self._viewer.choices = choices
+            self._write()
+
+    def _send(self) -> None:
+        if self.grid is not None and self._viewer is not None:
+            self._viewer.show(_describe(self.grid), self.grid.pictures)
+
+    def _write(self) -> None:
+        for snapshot in self._snapshots:
+            snapshot.update()
+
+    def described(self) -> GridView:
+        """Return what is shown of the grid."""
+        assert self.grid is not None
+        return _describe(self.grid)
+
+
+def _describe(grid: Grid) -> GridView:
+    return replace(describe(grid), take="edit this prompt")

@@ -1,0 +1,55 @@
+"""What a panel says, and what it is written as: lines of HTML, a `%%qwenimage` cell, a line of Python."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO
+from qwen_widgets.grid.recipe import quoted
+
+
+def sentence(error: QwenError) -> str:
+    """Return an error and what to do about it."""
+    return " ".join(text for text in (error.message, error.next_step) if text)
+
+
+def as_html(text: str, kind: str = "") -> str:
+    """Return a text as a piece of HTML, in a class of its own where it is one."""
+    if not text:
+        return ""
+    return str(
+        Markup('<span class="{}">{}</span>').format(f"qw-p-{kind}", text) if kind else Markup.escape(text)
+    )
+
+
+def as_magic(
+    prompt: str, *, seeds: str, size: str, models: tuple[str, ...], title: str, max_cost: float | None
+) -> str:
+    """Return the `%%qwenimage` cell of what the controls say; the prompt stays as it was typed."""
+    options = [f"--seeds {seeds}"]
+    if size != DEFAULT_RATIO:
+        options.append(f"--size {size}")
+    if models != (DEFAULT_MODEL.name,):
+        options.append("--model " + ",".join(models))
+    if title:
+        options.append(f"--title {quoted(title)}")
+    if max_cost is not None:
+        options.append(f"--max-cost {max_cost:g}")
+    return f"%%qwenimage {' '.join(options)}\n{prompt}"
+
+
+def as_python(
+    prompt: str, *, seeds: str, size: str, models: tuple[str, ...], title: str, max_cost: float | None
+) -> str:
+    """Return the Python lines of what the controls say."""
+    arguments = [repr(prompt), f"seeds={seeds!r}"]
+    if size != DEFAULT_RATIO:
+        arguments.append(f"sizes={size!r}")
+    if models != (DEFAULT_MODEL.name,):
+        arguments.append(f"models={','.join(models)!r}")
+    if title:
+        arguments.append(f"title={title!r}")
+    if max_cost is not None:
+        arguments.append(f"max_cost={max_cost:g}")
+    return f"import qwen_widgets as qw\n\nqw.generate({', '.join(arguments)})"
