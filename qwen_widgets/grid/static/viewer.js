@@ -357,7 +357,8 @@ function makeHeader(store, ...press) {
 	const stop = button(told.says.stop, "Stop", "", () => { ask(true); store.send?.({ type: "stop" }); });
 	const bar = make("div", { class: "bar", role: "progressbar", "aria-label": "progress", "aria-valuemin": 0 });
 	const message = make("p", { class: "message", role: "alert" });
-	const el = make("header", "header", make("div", "names", title, facts), badge, compare, vote, view, stop, message, bar);
+	// No header and footer elements: outside of an article they would be the whole page's.
+	const el = make("div", "header", make("div", "names", title, facts), badge, compare, vote, view, stop, message, bar);
 	return {
 		el,
 		/** @param {number} count */
@@ -820,7 +821,7 @@ export function mount(store, host) {
 			return next?.cell && next.cell.state !== "blank" ? next : tile;
 		},
 	});
-	const footer = make("footer", "footer", ...told.keys["in the grid"].slice(0, 6).map(keyLine), button("all keys", keyLine("?:all keys"), "plain", keys.open),
+	const footer = make("div", "footer", ...told.keys["in the grid"].slice(0, 6).map(keyLine), button("all keys", keyLine("?:all keys"), "plain", keys.open),
 		make("label", "size", icon("minus"), size, icon("plus")));
 	const root = make("div", "viewer", header.el, tabList, scroller, footer, status, said, closer.el, actions.el, vote.el, view.el, keys.el);
 	const dialogs = [actions, vote, view, keys];

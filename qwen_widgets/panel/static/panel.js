@@ -135,14 +135,24 @@ function attach(root, el, model, signal) {
 		"keydown",
 		(event) => {
 			const key = /** @type {KeyboardEvent} */ (event);
+			if (!key.ctrlKey && !key.metaKey) return;
+			const target = /** @type {HTMLElement} */ (key.target);
+			if (key.key !== "Enter" || !target.closest(".qw-p-controls")) return;
+			// On the way down: ipywidgets' own text boxes keep their keys to themselves.
+			key.preventDefault();
+			key.stopPropagation();
+			if (target.closest(".qw-p-prompt")) press("run");
+		},
+		{ capture: true, signal },
+	);
+	root.addEventListener(
+		"keydown",
+		(event) => {
+			const key = /** @type {KeyboardEvent} */ (event);
 			const target = /** @type {HTMLElement} */ (key.target);
 			const control = key.ctrlKey || key.metaKey;
-			if (control && key.key === "Enter") {
-				key.preventDefault();
-				key.stopPropagation();
-				if (target.closest(".qw-p-prompt")) press("run");
-			} else if (!control || (target.matches("input, textarea") && EDITING.includes(key.key.toLowerCase())))
-				key.stopPropagation();
+			const edits = target.matches("input, textarea") && EDITING.includes(key.key.toLowerCase());
+			if (!control || edits) key.stopPropagation();
 		},
 		{ signal },
 	);
