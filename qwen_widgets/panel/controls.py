@@ -70,10 +70,10 @@ class Controls(HasTraits):
 
     @validate("size")
     def _check_size(self, proposal: Any) -> str:
-        values = syntax.parse_sizes(proposal["value"], model=self._models[0]).values
+        values = syntax.parse_sizes(proposal["value"], model=self._sized).values
         if len(values) != 1:
             raise InputError(f"size {proposal['value']!r}: a panel takes one size.")
-        return write_size(values[0])
+        return write_size(values[0], self._sized)
 
     @validate("ratio")
     def _check_ratio(self, proposal: Any) -> str:
@@ -84,7 +84,7 @@ class Controls(HasTraits):
 
     @validate("width", "height")
     def _check_side(self, proposal: Any) -> int:
-        name, value, model = proposal["trait"].name, proposal["value"], self._models[0]
+        name, value, model = proposal["trait"].name, proposal["value"], self._sized
         if not model.min_side <= value <= model.max_side:
             raise InputError(
                 f"{name} {value}: it must lie between {model.min_side} and {model.max_side} pixels for {model.name}."
@@ -121,13 +121,29 @@ class Controls(HasTraits):
     def models(self, models: ModelsLike) -> None:
         self.model = ",".join(model.name for model in read_models(models))
 
+    @property
+    def _sized(self) -> Model:
+        """The model whose limits hold for the size: the first one that takes a size."""
+        return next((model for model in self._models if model.takes_size), DEFAULT_MODEL)
+
+    @observe("model")
+    def _model_changed(self, _change: object) -> None:
+        try:
+            size = self._pixels
+        except InputError:
+            # Pixels that the new model doesn't take.
+            self.size = DEFAULT_RATIO
+            size = self._pixels
+        with self.hold_trait_notifications():
+            self.width, self.height = size
+
     @observe("size")
     def _size_changed(self, _change: object) -> None:
         size = self._pixels
         with self.hold_trait_notifications():
             if (self.width, self.height) != size:
                 self.width, self.height = size
-                self.ratio = size.ratio or CUSTOM
+                self.ratio = self._sized.ratio(size) or CUSTOM
 
     @observe("ratio")
     def _ratio_changed(self, change: Any) -> None:
@@ -144,19 +160,25 @@ class Controls(HasTraits):
         if (width, height) == self._pixels:
             return
         if self.linked:
-            model = self._models[0]
+            model = self._sized
             if change["name"] == "width":
                 height = rounded(width / self._linked_ratio, model)
             else:
                 width = rounded(height * self._linked_ratio, model)
+        try:
+            size = self._check_size({"value": f"{width}x{height}"})
+        except InputError:
+            # Each side for itself will do, and both together won't.
+            self.width, self.height = self._pixels
+            raise
         self.ratio = CUSTOM
         with self.hold_trait_notifications():
             self.width, self.height = width, height
-            self.size = write_size(Size(width, height))
+            self.size = size
 
     @property
     def _pixels(self) -> Size:
-        return syntax.parse_sizes(self.size, model=self._models[0]).values[0]
+        return syntax.parse_sizes(self.size, model=self._sized).values[0]
 
     @observe("seeds")
     def _seeds_changed(self, _change: object) -> None:
@@ -175,7 +197,12 @@ class Controls(HasTraits):
         return syntax.parse_seeds(self.seeds).values
 
     def _sweep(self) -> Sweep:
-        return plan_sweep(self.prompt, seeds=self.seeds, sizes=self.size, models=self.model)
+        return plan_sweep(self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model)
+
+    @property
+    def _asked_size(self) -> str:
+        """The size as it is asked for; empty where no model takes one."""
+        return self.size if any(model.takes_size for model in self._models) else ""
 
 
 def seeds_from(seed: int, count: int) -> tuple[int, ...]:

@@ -301,7 +301,8 @@ class Panel(Controls):
         found = self.grid.sweep.rows[row]
         self._steps.record(self.prompt)
         self.model = found.model.name
-        self.size = write_size(found.size)
+        if found.model.takes_size:
+            self.size = write_size(found.size, found.model)
         self.prompt = literal(found.prompt)
         self._steps.record(self.prompt)
 
@@ -310,7 +311,8 @@ class Panel(Controls):
         assert self.grid is not None
         request = self.grid[row, column].request
         self.take_row(row)
-        self.seeds = str(request.seed)
+        if request.seed is not None:
+            self.seeds = str(request.seed)
 
     def magic(self) -> str:
         """Return the `%%qwenimage` cell of what the controls say."""
@@ -322,7 +324,7 @@ class Panel(Controls):
 
     @property
     def _said(self) -> dict[str, Any]:
-        return {"seeds": self.seeds, "size": self.size, "models": self.models, "title": self.title,
+        return {"seeds": self.seeds, "size": self._asked_size, "models": self.models, "title": self.title,
                 "max_cost": self.max_cost}  # fmt: skip
 
     # --- what comes from the page -----------------------------------------------------------------------
@@ -336,7 +338,7 @@ class Panel(Controls):
             self._form.show(name, getattr(self, name))
             return
         if name in ("width", "height"):
-            value = rounded(value, self._models[0])
+            value = rounded(value, self._sized)
         try:
             setattr(self, name, value)
         except (QwenError, TraitError) as error:
@@ -432,7 +434,8 @@ class Panel(Controls):
         form.say("seeds", f"seeds {self.seeds}" if self.count > 1 else "")
         for lock, names in LOCKABLE.items():
             for name in names:
-                form.disable(name, lock in self.locked)
+                none = name in LOCKABLE["size"] and not self._asked_size
+                form.disable(name, none or lock in self.locked)
         form.disable("die", "seeds" in self.locked)
         form.disable("last", "seeds" in self.locked or self._last in ("", self.seeds))
         form.disable("undo", "prompt" in self.locked or not self._steps.can_undo(self.prompt))
@@ -496,9 +499,9 @@ class Panel(Controls):
     def _open(self, run: str) -> None:
         grid = archive.grid(run)
         self._results.open(grid)
-        self._last = write_seeds(grid.seeds)
+        self._last = write_seeds([seed for seed in grid.seeds if seed is not None])
         self.take_row(len(grid.sweep.rows) - 1)
-        if len(grid.seeds) <= MOST_SEEDS:
+        if self._last and len(grid.seeds) <= MOST_SEEDS:
             self.seeds = self._last
         self.title = self.title or grid.title
         self._steps = Steps(self.prompt)

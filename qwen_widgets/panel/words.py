@@ -28,7 +28,7 @@ def as_magic(
 ) -> str:
     """Return the `%%qwenimage` cell of what the controls say; the prompt stays as it was typed."""
     options = [f"--seeds {seeds}"]
-    if size != DEFAULT_RATIO:
+    if size not in ("", DEFAULT_RATIO):
         options.append(f"--size {size}")
     if models != (DEFAULT_MODEL.name,):
         options.append("--model " + ",".join(models))
@@ -44,7 +44,7 @@ def as_python(
 ) -> str:
     """Return the Python lines of what the controls say."""
     arguments = [repr(prompt), f"seeds={seeds!r}"]
-    if size != DEFAULT_RATIO:
+    if size not in ("", DEFAULT_RATIO):
         arguments.append(f"sizes={size!r}")
     if models != (DEFAULT_MODEL.name,):
         arguments.append(f"models={','.join(models)!r}")

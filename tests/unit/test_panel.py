@@ -83,6 +83,31 @@ def test_linked_sides_keep_their_ratio_in_steps_of_16(panel):
     assert (panel.width, panel.height) == (1280, 720)
 
 
+def test_the_size_is_the_chosen_models_own(panel):
+    panel.ratio = "16:9"
+    panel.model = "seedream-5-lite"
+    assert (panel.size, panel.width, panel.height) == ("16:9", 2560, 1440)
+    before = (panel.width, panel.height)
+    with pytest.raises(InputError):
+        panel.width = 900
+    assert (panel.size, panel.width, panel.height) == ("16:9", *before)
+    panel.size = "3000x1500"
+    panel.model = "qwen-image-2.0"
+    assert (panel.size, panel.width, panel.height) == ("1:1", 1024, 1024)
+    panel.model = "qwen-image-2.0-edit"
+    assert "--size" not in panel.magic()
+
+
+def test_a_model_without_a_seed_runs_once_a_prompt(panel):
+    panel.model, panel.size = "seedream-5-lite", "1:1"
+    panel.run()
+    panel.wait(60)
+    assert panel.message == ""
+    assert panel.grid.seeds == (None,)
+    panel.act(0, 0, "branch")
+    assert panel.model == "seedream-5-lite"
+
+
 def test_seed_and_count_make_the_seeds_and_the_seeds_make_them(panel):
     panel.seed = 41
     panel.count = 3

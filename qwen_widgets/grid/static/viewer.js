@@ -357,7 +357,6 @@ function makeHeader(store, ...press) {
 	const stop = button(told.says.stop, "Stop", "", () => { ask(true); store.send?.({ type: "stop" }); });
 	const bar = make("div", { class: "bar", role: "progressbar", "aria-label": "progress", "aria-valuemin": 0 });
 	const message = make("p", { class: "message", role: "alert" });
-	// No header and footer elements: outside of an article they would be the whole page's.
 	const el = make("div", "header", make("div", "names", title, facts), badge, compare, vote, view, stop, message, bar);
 	return {
 		el,
