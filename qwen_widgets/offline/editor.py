@@ -104,8 +104,8 @@ def _change(picture: Image.Image, words: Edit, others: Sequence[Image.Image], se
     view = look_at(picture)
     instead = None
     for kind in words.removed:
-        gap = compose.found_to_remove(view, kind)
-        instead = gap if instead is None else instead
+        place, gap = compose.found_to_remove(view, kind)
+        instead = place if instead is None else instead
         picture = compose.remove(picture, gap)
         view = look_at(picture)
     for change in words.recolours:

@@ -102,3 +102,26 @@ def test_ctrl_c_ends_it_without_a_traceback():
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=30)
         assert (process.returncode, error) == (0, "")
+
+
+def test_the_official_client_uploads_a_picture_and_has_it_edited(tmp_path):
+    original = Image.new("RGB", (512, 384), (110, 170, 230))
+    original.paste((70, 140, 60), (0, 200, 512, 384))
+    original.save(tmp_path / "meadow.png")
+    with serving("--require-key") as (_, origin, _lines):
+        client = wavespeed.Client(api_key=KEY, base_url=origin)
+        address = client.upload(str(tmp_path / "meadow.png"))
+        assert address.startswith(f"{origin}/uploads/")
+        inputs = {"prompt": "the same at night", "images": [address], "seed": 3}
+        done = client.run("wavespeed-ai/qwen-image-2.0/edit", inputs, timeout=60, poll_interval=0.05)
+        answer = httpx.get(done["outputs"][0], trust_env=False, timeout=60)
+        with Image.open(io.BytesIO(answer.content)) as image:
+            assert (image.format, image.size) == ("PNG", (512, 384))
+            assert sum(image.convert("RGB").resize((1, 1)).getpixel((0, 0))) < 250
+        text = client.run(
+            "wavespeed-ai/prompt-optimizer",
+            {"text": "a red fox", "image": address},
+            timeout=60,
+            poll_interval=0.05,
+        )
+        assert text["outputs"][0].startswith("a red fox, ")

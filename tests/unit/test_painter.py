@@ -17,7 +17,7 @@ from PIL import Image
 
 from qwen_widgets.offline import painter
 from qwen_widgets.offline.painter import paint, read_scene
-from qwen_widgets.offline.painting.band import band_height
+from qwen_widgets.offline.painting.band import band_height, has_band
 from qwen_widgets.offline.painting.brush import coverage
 from qwen_widgets.offline.painting.subjects import FIGURES
 from qwen_widgets.offline.painting.words import COLOURS, WORDS
@@ -379,6 +379,13 @@ def test_no_combination_of_known_words_is_refused(words, size, seed):
 )
 def test_any_size_is_painted(prompt, size):
     assert paint(prompt, size, 1).size == size
+
+
+@pytest.mark.parametrize("size", [(2048, 2048), (2560, 1440), (1537, 1536), (9000, 410)])
+def test_a_large_picture_is_painted_smaller_and_its_band_is_crisp(size):
+    picture = paint("a red boat on a mountain lake at sunset", size, 1)
+    assert picture.size == size
+    assert has_band(picture)
 
 
 def test_a_very_long_prompt_is_painted():

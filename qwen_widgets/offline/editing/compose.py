@@ -91,59 +91,64 @@ def _free_place(busy: Field, wanted: float, half: float) -> float:
 
 
 def remove(picture: Image.Image, mask: Field) -> Image.Image:
-    """Take something out of a picture: the gap is filled from its edges, coarse first, with the grain around it."""
+    """Take something out of a picture: what lies beside it is copied over, and bent to fit at both edges.
+
+    Landscapes are alike along a row, so each row is patched from its own neighbourhood: the patch is corrected by what
+    it lacks at its left and right edge, and by a share of both in between.
+    """
     wide, high = picture.size
-    hole = np.asarray(mask_of(np.clip(mask * 1.6, 0, 1)).filter(ImageFilter.MaxFilter(9)), np.float32) / 255.0
-    hole = np.clip(blurred(hole, 3) * 1.6, 0, 1).astype(np.float32)
-    if hole.max() < 0.05:
+    # A little wider than it was found, at a quarter of the size.
+    coarse = mask_of(np.clip(mask * 1.6, 0, 1)).resize(
+        (max(4, wide // 4), max(4, high // 4)), Image.Resampling.BOX
+    )
+    hole = resized(field(np.asarray(coarse.filter(ImageFilter.MaxFilter(5)))), (wide, high)) / 255.0
+    hole = field(np.clip(hole * 1.4, 0, 1))
+    columns, rows = np.nonzero(hole.max(axis=0) > 0.04)[0], np.nonzero(hole.max(axis=1) > 0.04)[0]
+    if not len(columns) or not len(rows):
         return picture
-    filled = _filled(pixels_of(picture), 1.0 - np.clip(hole * 1.4, 0, 1))
-    # The rows beside the gap say most about water, grass and sky: they are copied over in strips.
-    grain = pixels_of(picture) - pixels_of(picture.filter(ImageFilter.BoxBlur(max(2, high // 90))))
-    columns = np.nonzero(hole.max(axis=0) > 0.3)[0]
-    if len(columns):
-        across = int(np.ptp(columns)) + wide // 40
-        side = -across if columns[0] > wide - columns[-1] else across
-        filled += np.roll(grain, side, axis=1) * 0.35
-    cover = hole[..., None]
-    return picture_of(pixels_of(picture) * (1 - cover) + filled * cover)
+    edge = max(2, wide // 120)
+    left, right = max(0, int(columns[0]) - edge), min(wide, int(columns[-1]) + 1 + edge)
+    top, foot = int(rows[0]), int(rows[-1]) + 1
+    across = right - left
+    pixels = pixels_of(picture).copy()
+    room = {1: wide - right, -1: left}
+    # From the side with more room; where neither has enough, the nearest part is mirrored.
+    side = 1 if room[1] >= room[-1] else -1
+    beside = np.arange(left, right) + side * across
+    beside = np.where(beside >= wide, 2 * (wide - 1) - beside, np.abs(beside)).clip(0, wide - 1)
+    patch = pixels[top:foot][:, beside]
+    ends = [
+        _end(pixels[top:foot], at, edge) - _end(patch, here, edge)
+        for at, here in ((left, 0), (right - edge, across - edge))
+    ]
+    share = np.linspace(0, 1, across, dtype=np.float32)[None, :, None]
+    patch = patch + ends[0][:, None] * (1 - share) + ends[1][:, None] * share
+    cover = hole[top:foot, left:right, None]
+    pixels[top:foot, left:right] = pixels[top:foot, left:right] * (1 - cover) + np.clip(patch, 0, 255) * cover
+    return picture_of(pixels)
 
 
-def _filled(pixels: Field, known: Field) -> Field:
-    """Fill what is unknown from what is around it, by a pyramid of means that is wider than high."""
-    levels: list[tuple[Field, Field]] = [(pixels * known[..., None], known)]
-    while min(levels[-1][1].shape) > 4 and len(levels) < 9:
-        values, weights = levels[-1]
-        size = (max(2, weights.shape[1] // 2), max(2, weights.shape[0] // 2))
-        smaller = np.stack([_shrunk(values[..., c], size) for c in range(3)], axis=2)
-        levels.append((smaller, _shrunk(weights, size)))
-    values, weights = levels[-1]
-    result = values / np.maximum(weights, 1e-3)[..., None]
-    for values, weights in reversed(levels[:-1]):
-        size = (weights.shape[1], weights.shape[0])
-        coarse = np.stack([resized(field(result[..., c]), size) for c in range(3)], axis=2)
-        sure = np.clip(weights * 1.5, 0, 1)[..., None]
-        result = values / np.maximum(weights, 1e-3)[..., None] * sure + coarse * (1 - sure)
-    return field(result)
-
-
-def _shrunk(values: Field, size: tuple[int, int]) -> Field:
-    small = Image.fromarray(values).resize(size, Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32)
+def _end(pixels: Field, at: int, edge: int) -> Field:
+    """Give the colour at an edge for each row, smooth from row to row."""
+    at = min(max(0, at), pixels.shape[1] - 1)
+    column = pixels[:, at : at + edge].mean(axis=1)
+    reach = max(1, len(pixels) // 40)
+    padded = np.pad(column, ((reach, reach), (0, 0)), mode="edge")
+    sums = np.cumsum(np.concatenate((np.zeros((1, 3), np.float32), padded)), axis=0)
+    return field((sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1))
 
 
 def without_background(view: View, picture: Image.Image, backdrop: RGB | None) -> Image.Image:
     """Stand the main thing before a plain background, with a soft shadow."""
     mask, _ = main_thing(view, (), None, in_sky=True)
     colour = solid(backdrop or (248, 248, 246))
-    wide, high = picture.size
+    high = picture.height
     plain = Image.new("RGB", picture.size, colour)
     shadow = np.clip(blurred(mask, high / 40), 0, 1)
     down = max(2, high // 60)
     shadow[down:] = shadow[:-down]
     dark = Image.new("RGB", picture.size, solid((colour[0] * 0.72, colour[1] * 0.72, colour[2] * 0.74)))
     plain = Image.composite(dark, plain, mask_of(shadow * 0.55))
-    del wide
     return Image.composite(picture, plain, mask_of(mask))
 
 
@@ -227,7 +232,7 @@ def _lean(picture: Image.Image, other: Image.Image, x: float, unit: int, tilt: f
     picture.paste(inset, at, mask)
 
 
-def found_to_remove(view: View, kind: str) -> Field:
-    """Find what is to be taken out, with what it throws below itself."""
+def found_to_remove(view: View, kind: str) -> tuple[Field, Field]:
+    """Find what is to be taken out: where it is, and that with what it throws below itself."""
     mask, _ = find(view, kind)
-    return np.maximum(mask, reflected(mask, view))
+    return mask, np.maximum(mask, reflected(mask, view))

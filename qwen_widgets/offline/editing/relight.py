@@ -116,8 +116,9 @@ def _ground(view: View, stage: Stage, light_before: RGB) -> Field:
 
 def _reflecting(view: View, ground: Field, painted: Field, stage: Stage) -> Field:
     """Let water show the new sky where it showed the old one, with the waves that it has."""
-    old = mirrored_rows(sky_rows(view.pixels, view.sky), view.horizon)[:, None, :]
-    new = mirrored_rows(sky_rows(painted, view.sky), view.horizon)[:, None, :]
+    some = view.sky[:, ::5]
+    old = mirrored_rows(sky_rows(view.pixels[:, ::5], some), view.horizon)[:, None, :]
+    new = mirrored_rows(sky_rows(painted[:, ::5], some), view.horizon)[:, None, :]
     share = (view.water * 0.72)[..., None]
     waves = (luma_of(view.pixels) - luma_of(old)[:, 0][:, None])[..., None]
     strength = 0.28 if stage.mood.dark else 0.5

@@ -63,7 +63,7 @@ def _snowed(view: View, seed: int) -> View:
     if view.has_sky:
         rows = np.arange(len(pixels), dtype=np.float32)[:, None]
         # A light hand on what rises above the horizon.
-        land = land * np.clip(0.55 + (rows - view.horizon) / (0.1 * len(pixels)), 0.45, 1.0)
+        land = land * np.clip(0.7 + (rows - view.horizon) / (0.1 * len(pixels)), 0.6, 1.0)
     else:
         # A room stays dry, and its window shows a little of it.
         land = land * 0.3 * leafy(pixels)
@@ -77,6 +77,8 @@ def _snowed(view: View, seed: int) -> View:
     cover = np.clip(green * (1.0 - 0.72 * dark) + earth * (1.0 - dark) * 0.85, 0, 1)
     patches = np.clip((_noise(view, seed, "snow", 9.0) - 0.2) * 3.0, 0.8, 1)
     cover = np.clip(np.maximum(cover * patches, caps * 0.9), 0, 1) * land
+    # What is white stays as it is.
+    cover = cover * np.clip((236.0 - bright) / 40.0, 0, 1)
     detail = np.clip((bright - mean) / 90.0, -0.5, 0.5)
     level = np.clip(0.86 + detail, 0.5, 1.05) * np.clip(0.78 + mean / 500.0, 0.7, 1.05)
     snow = level[..., None] * tone((250, 252, 255)) + (1.05 - level)[..., None] * tone((120, 150, 215)) * 0.5
