@@ -2,7 +2,7 @@
 
     python kernel_child.py HOME BASE_URL SEEDS
 
-QWEN_TEST_KILL_AT="point:n" kills it by SIGKILL when it comes to a point for the n-th time; the points are patched in
+QWEN_TEST_TEXTS="a fox|a cat" has these enhanced in place of the sweep. QWEN_TEST_KILL_AT="point:n" kills it by SIGKILL when it comes to a point for the n-th time; the points are patched in
 here, the package knows nothing of them.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from qwen_widgets.core import pacing, reconcile
 from qwen_widgets.core.engine import Engine
+from qwen_widgets.core.enhancer import TextRequest
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.pacing import Stop
@@ -86,7 +87,12 @@ async def main(home: str, base_url: str, seeds: str) -> None:
     engine = Engine(
         client, ledger, PictureStore(Path(home)), provider=client.origin, usual=0.03, time_scale=0.01
     )
-    plan = await engine.plan(plan_sweep("a red fox", seeds=seeds, sizes=(256, 256)))
+    if "QWEN_TEST_TEXTS" in os.environ:
+        plan = await engine.plan_orders(
+            [TextRequest(text) for text in os.environ["QWEN_TEST_TEXTS"].split("|")]
+        )
+    else:
+        plan = await engine.plan(plan_sweep("a red fox", seeds=seeds, sizes=(256, 256)))
     states: dict[str, str] = {}
     cached = 0
     async for update in engine.run(plan, Stop()):

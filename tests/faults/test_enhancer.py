@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sqlite3
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import CANARY, IMPATIENT
+from conftest import CANARY, IMPATIENT, check_invariants
 from server import (
     OPTIMIZER,
     accepted,
@@ -28,6 +31,7 @@ from qwen_widgets.core.errors import TextError, UnknownOutcomeError
 from qwen_widgets.core.ledger import Ledger
 from qwen_widgets.core.pacing import Stop
 
+CHILD = Path(__file__).with_name("kernel_child.py")
 TEXT = "a red fox, default, in fine detail"
 
 
@@ -160,6 +164,32 @@ async def test_two_kernels_ask_once(server, make_rig, qwen_home):
         other.close()
     assert [update.record.text for update in updates] == [TEXT, TEXT]
     assert len(server.submits) == 1
+
+
+@pytest.mark.parametrize("point", ["after_post", "before_commit_of_id", "before_stored_row"])
+@pytest.mark.parametrize("nth", [1, 3])
+async def test_killed_it_is_taken_up_again_and_nothing_is_asked_twice(
+    point, nth, server, qwen_home, child_env, tmp_path
+):
+    texts = ["a fox", "a cat", "a boat", "a tree"]
+    env = child_env(tmp_path, home=qwen_home, extra={"QWEN_TEST_TEXTS": "|".join(texts)})
+
+    async def start(**more: str) -> tuple[int, bytes]:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(CHILD), str(qwen_home), server.base_url, ""),
+            env=env | more,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await child.communicate()
+        return child.returncode, out
+
+    assert (await start(QWEN_TEST_KILL_AT=f"{point}:{nth}"))[0] == -signal.SIGKILL
+    code, out = await start()
+    assert (code, json.loads(out)["states"]) == (0, ["stored"] * 4)
+    orders = [TextRequest(text) for text in texts]
+    check_invariants(server, qwen_home, orders)
+    assert sorted(server.paid) == sorted(order.key for order in orders)
+    assert [len(ids) for ids in server.paid.values()] == [1] * 4
 
 
 async def test_a_silent_enhancer_leaves_a_row_to_take_up(server, make_rig):
