@@ -26,23 +26,23 @@ from traitlets import Enum, Float, Int, Unicode, observe
 from traitlets.config.configurable import Configurable
 
 import qwen_widgets.offline.service  # noqa: F401
-from qwen_widgets import account, archive
+from qwen_widgets import account, archive, catalogue
 from qwen_widgets.core.enhancer import BOTH, DEFAULT_STYLE, STYLES
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS, SHELF, Model
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS
 from qwen_widgets.doctor import doctor_report
-from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.options import GenerateOptions
 from qwen_widgets.panel import Panel
 from qwen_widgets.settings import Settings
-from qwen_widgets.studio import GenerateOptions, say, studio
+from qwen_widgets.studio import say, studio
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _SUBCOMMANDS = {
     "status": "the provider, the home folder, and what was spent today",
-    "models": "the models, their limits and prices",
+    "models": "the models, their limits and prices; part of an id finds others, --refresh reads the account's list",
     "sizes": "the ratio presets in pixels",
     "panel": "controls beside a grid: %qwen panel [prompt]",
     "login": "take an API key from a hidden prompt, in memory only",
@@ -52,7 +52,7 @@ _SUBCOMMANDS = {
     "forget": "give up what nobody wants: %qwen forget all, or the number of a row",
     "doctor": "versions and settings, never the key",
 }
-_WITH_WORDS = ("panel", "login", "budget", "history", "forget")
+_WITH_WORDS = ("models", "panel", "login", "budget", "history", "forget")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
@@ -215,8 +215,12 @@ class QwenMagics(Magics, Configurable):
     def _status(self) -> list[str]:
         return account.status_lines()
 
-    def _models(self) -> list[str]:
-        return [_model_line(model) for model in SHELF.models]
+    def _models(self, words: str) -> list[str]:
+        if words == "--refresh":
+            return catalogue.refresh_catalogue()
+        if words.startswith("-") or len(words.split()) > 1:
+            raise UsageError(f"%qwen models {words}: it takes --refresh, or part of a model's id.")
+        return catalogue.model_lines(words)
 
     def _sizes(self) -> list[str]:
         return [f"{ratio:<5} {size}" for ratio, size in PRESETS.items()]
@@ -269,22 +273,6 @@ class QwenMagics(Magics, Configurable):
             return ["The key is kept until the kernel ends."]
         finally:
             del text
-
-
-def _model_line(model: Model) -> str:
-    facts = [f"{money(float(model.price))} a picture", f"prompt ≤ {model.max_prompt} characters"]
-    if model.takes_images:
-        facts.append(
-            f"{model.min_images}–{model.max_images} input pictures"
-            if model.max_images > 1
-            else "an input picture"
-        )
-    facts.append(model.limits if model.takes_size else "as large as its input")
-    if not model.takes_seed:
-        facts.append("no seed")
-    if model.formats:
-        facts.append("/".join(model.formats))
-    return f"{model.name:<22} {' · '.join((*facts, model.id))}"
 
 
 def _number(option: str, text: str, kind: type[int | float]) -> Any:

@@ -5,52 +5,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
+from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.engine import Engine, Plan
-from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish, read_wish
+from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
 from qwen_widgets.core.enhancing import Enhanced, Enhancing, enhance_one, enhance_sweep, plan_enhancing
 from qwen_widgets.core.errors import InputError, QwenError, SettingsError, clean
 from qwen_widgets.core.ledger import Ledger, Store
+from qwen_widgets.core.models import SHELF
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
-from qwen_widgets.core.sweep import ModelsLike, PromptsLike, SeedsLike, SizesLike, Sweep, plan_sweep
+from qwen_widgets.core.sweep import PromptsLike, Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.lines import plan_line, reworded_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
 from qwen_widgets.limits import check_limits, check_run
+from qwen_widgets.options import GenerateOptions, read_options
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings, Sources
 
 #: Seconds between two refreshes of the views; jupyter_server drops messages above 1,000 a second.
 _REFRESH = 0.1
-
-
-class GenerateOptions(TypedDict, total=False):
-    """The keyword arguments of `generate` and `agenerate`."""
-
-    seeds: SeedsLike | None
-    count: int | None
-    sizes: SizesLike | None
-    models: ModelsLike | None
-    output_format: str
-    lines: bool
-    variables: Mapping[str, object] | None
-    fresh: bool
-    max_cost: float | None
-    title: str
-    enhance: str | bool | None
 
 
 @dataclass
@@ -84,6 +71,8 @@ class Studio(Sources):
         self._lock = threading.Lock()
         self._engines: dict[tuple[object, ...], Engine] = {}
         self._ledgers: dict[Path, Ledger] = {}
+        #: Home and provider whose catalogue the shelf holds.
+        self._learned: tuple[Path, str] | None = None
 
     def configure(self, **changes: Any) -> None:
         """Change settings; names and meanings as in `Settings`."""
@@ -107,6 +96,7 @@ class Studio(Sources):
         if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= 64:
             raise SettingsError(f"at_once {at_once!r}: it is a whole number from 1 to 64.")
         ledger = self.ledger()
+        self.learn()
         with self._lock:
             mark = (
                 provider.name,
@@ -135,6 +125,21 @@ class Studio(Sources):
 
         service = OfflineService(ServiceSettings(duration=self.settings.offline_seconds))
         return WaveSpeed(OFFLINE_BASE_URL, None, app=service.app)
+
+    def learn(self, *, again: bool = False) -> None:
+        """Take up the catalogue that is kept for the present provider: its limits, prices and further models.
+
+        Parameters
+        ----------
+        again : bool
+            Also where it was taken up before: it was read anew.
+        """
+        mark = (self.home, self.provider().name)
+        if mark == self._learned and not again:
+            return
+        kept = self.ledger().wait(lambda db: db.read_catalogue(mark[1]))
+        SHELF.learn(Catalogue.from_json(kept[0]).models() if kept is not None else ())
+        self._learned = mark
 
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""
@@ -289,14 +294,20 @@ class Studio(Sources):
         grid._running = portal.submit(self._drive(job))
         await asyncio.wrap_future(grid._running)
 
+    def _read(self, prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[str, Any]]:
+        # A provider that can't be had is told of later: a typing error comes first.
+        with contextlib.suppress(QwenError):
+            self.learn()
+        return read_options(prompts, options)
+
     def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
-        sweep, rest = _read(prompts, options)
+        sweep, rest = self._read(prompts, options)
         return portal.run(self._prepare(sweep, **rest))
 
     async def aprepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run, awaiting."""
-        sweep, rest = _read(prompts, options)
+        sweep, rest = self._read(prompts, options)
         return await asyncio.wrap_future(portal.submit(self._prepare(sweep, **rest)))
 
     def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
@@ -480,35 +491,6 @@ def _cell_mark() -> object:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return None if shell is None else (id(shell), shell.execution_count)
-
-
-def _read(prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[str, Any]]:
-    """Lay out what was asked for; an unknown keyword gets a hint."""
-    known = GenerateOptions.__annotations__
-    for name in options:
-        if name not in known:
-            import difflib  # noqa: PLC0415
-
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-            raise TypeError(f"generate() has no argument {name!r}; {hint}")
-    sweep = plan_sweep(
-        prompts,
-        seeds=options.get("seeds"),
-        count=options.get("count"),
-        sizes=options.get("sizes"),
-        models=options.get("models"),
-        output_format=options.get("output_format", ""),
-        lines=options.get("lines", False),
-        variables=options.get("variables"),
-    )
-    rest = {
-        "fresh": options.get("fresh", False),
-        "max_cost": options.get("max_cost"),
-        "title": options.get("title", ""),
-        "wish": read_wish(options.get("enhance")),
-    }
-    return sweep, rest
 
 
 def say(line: str) -> None:

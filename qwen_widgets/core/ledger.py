@@ -506,6 +506,18 @@ class Store:
         else:
             self._db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (name, value))
 
+    def write_catalogue(self, provider: str, models: str) -> None:
+        """Keep an account's catalogue, as JSON, with its date."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO catalogue (provider, models, at) VALUES (?, ?, ?)",
+            (provider, models, self._clock()),
+        )
+
+    def read_catalogue(self, provider: str) -> tuple[str, float] | None:
+        """Return a kept catalogue and when it was read, seconds since the epoch."""
+        row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
+        return None if row is None else (row["models"], row["at"])
+
     def write_run(self, run_id: str, provider: str, title: str, sweep: str, max_cost: float | None) -> None:
         """Keep what a run asked for (`sweep` as JSON), so that its grid can be had again."""
         self._db.execute(

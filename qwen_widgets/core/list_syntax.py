@@ -353,6 +353,10 @@ def _rounded(value: Fraction) -> int:
 
 
 def _computed_for(width: int, height: int, model: Model) -> Size | None:
+    if model.sizes:
+        # Within 2 %, as a size in steps of 16 is.
+        alike = (s for s in model.sizes if abs(s.width * height - s.height * width) * 50 <= s.height * width)
+        return min(alike, key=lambda size: abs(size.pixels - _AREA), default=None)
     square = model.preset("1:1")
     area = square.pixels if square else max(_AREA, model.min_pixels)
     return _computed(width, height, *_limits(model), model.min_pixels, area)
@@ -389,6 +393,8 @@ def _outside(width: int, height: int, model: Model) -> str:
 
 
 def _nearest(width: int, height: int, model: Model) -> Size:
+    if model.sizes:
+        return min(model.sizes, key=lambda size: abs(size.width - width) + abs(size.height - height))
     low, high = _limits(model)
     width, height = max(width, 1), max(height, 1)
     short, long = sorted((width, height))

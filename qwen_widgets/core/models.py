@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.model_schema import Input
 
 #: Seeds that the API takes; -1 (its own choice) is never sent, because the answer would not tell it.
 LOWEST_SEED = 0
@@ -88,6 +89,10 @@ class Model:
         Limits of each side of an input picture, pixels.
     formats : tuple of str
         What ``output_format`` may be, its default first; empty where the model has no such input.
+    sizes : tuple of Size
+        The only sizes that it makes; empty where the limits decide.
+    schema : tuple of Input
+        Every input that the live catalogue names; empty for a built-in model, whose inputs are known.
     """
 
     id: str
@@ -105,6 +110,8 @@ class Model:
     min_image_side: int = field(default=1, compare=False)
     max_image_side: int = field(default=16_384, compare=False)
     formats: tuple[str, ...] = field(default=(), compare=False)
+    sizes: tuple[Size, ...] = field(default=(), compare=False)
+    schema: tuple[Input, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return self.name
@@ -127,6 +134,8 @@ class Model:
     @property
     def limits(self) -> str:
         """What a size may be, in words: ``256 to 1536 pixels a side``."""
+        if self.sizes:
+            return f"one of {', '.join(map(str, self.sizes[:8]))}{' and more' if len(self.sizes) > 8 else ''}"
         sides = f"{self.min_side} to {self.max_side} pixels a side"
         if not self.min_pixels and not self.max_pixels:
             return sides
@@ -135,6 +144,8 @@ class Model:
 
     def fits(self, size: Size) -> bool:
         """Whether both sides, and the pixels in all, lie within the model's limits."""
+        if self.sizes:
+            return size in self.sizes
         return (
             all(self.min_side <= side <= self.max_side for side in size)
             and size.pixels >= self.min_pixels
@@ -164,7 +175,7 @@ class Model:
     @property
     def default_size(self) -> Size:
         """The size of a request that names none."""
-        return self.preset(DEFAULT_RATIO) or Size(self.max_side, self.max_side)
+        return self.preset(DEFAULT_RATIO) or next(iter(self.sizes), Size(self.max_side, self.max_side))
 
 
 #: Ids, inputs, limits and prices: the model pages of the service. Where a page is silent, about the longest prompt of

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.model_schema import check_body
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size
 
 #: How a source begins that names a kept input picture by its hash.
@@ -173,6 +174,8 @@ class ImageRequest:
             raise InputError(f"size {self.size}: {self.model.name} takes {self.model.limits}.")
         if self.output_format not in (self.model.formats or ("",)):
             raise InputError(f"format {self.output_format!r}: {formats_text(self.model)}.")
+        if self.model.schema:
+            check_body(self.model.schema, self.body(["https://…"] * len(self.images)), self.model.name)
 
     def _check_seed(self) -> None:
         if not self.model.takes_seed:
@@ -231,7 +234,8 @@ class ImageRequest:
             "images": list(addresses),
             "image": next(iter(addresses), ""),
         }
-        return {name: values[name] for name in self.model.inputs if name in values}
+        # What is empty is an input that may be left out, or one that the model's schema will miss.
+        return {name: values[name] for name in self.model.inputs if values.get(name) not in (None, "", [])}
 
 
 def check_prompt(prompt: str, model: Model) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import httpx
 
-from qwen_widgets.core import answers
+from qwen_widgets.core import answers, catalogue
 from qwen_widgets.core.answers import BadAnswerError, Prediction
 from qwen_widgets.core.download import Downloaded, Downloads
 from qwen_widgets.core.errors import (
@@ -40,6 +40,7 @@ from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback
 DEFAULT_BASE_URL = "https://api.wavespeed.ai/api/v3"
 #: An answer of the API is a few hundred bytes; more than this is not one.
 LARGEST_ANSWER = 1 << 20
+LARGEST_CATALOGUE = 16 << 20
 #: Answers that prove that nothing was created. Every other answer that isn't a 2xx leaves it open.
 _REFUSED = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 _KEPT_OF_ANSWER = 4096
@@ -220,6 +221,15 @@ class WaveSpeed:
                 break
         raise UnavailableError("The history did not come whole.")
 
+    async def models(self) -> catalogue.Catalogue:
+        """Return the account's catalogue; its answer alone may be of megabytes."""
+        heard = await self._ask("GET", "/models", largest=LARGEST_CATALOGUE)
+        if heard.status == 200 and heard.body.lstrip().startswith(b"["):
+            # Without an envelope; a list is nothing that any other call could answer with.
+            with suppress(BadAnswerError):
+                return catalogue.read_catalogue(answers.read_json(bytes(heard.body)))
+        return catalogue.read_catalogue(self._data(self._read_envelope(heard), heard))
+
     async def balance(self) -> Decimal:
         """Return the account's balance in US dollars."""
         return self._money(await self._get("GET", "/balance"), "balance")
@@ -272,7 +282,13 @@ class WaveSpeed:
         await self._downloads.aclose()
 
     async def _call(
-        self, heard: _Heard, method: str, path: str, json_body: Mapping[str, object] | None = None
+        self,
+        heard: _Heard,
+        method: str,
+        path: str,
+        json_body: Mapping[str, object] | None = None,
+        *,
+        largest: int = LARGEST_ANSWER,
     ) -> None:
         """Make one call; what is heard of its answer is in `heard`, whatever becomes of it."""
         content = None if json_body is None else json.dumps(json_body, ensure_ascii=False).encode()
@@ -288,8 +304,8 @@ class WaveSpeed:
             # Without a chunk size, so that what came before a break is heard.
             async for chunk in response.aiter_bytes():
                 heard.body += chunk
-                if len(heard.body) > LARGEST_ANSWER:
-                    raise BadAnswerError("the answer is larger than 1 MB")
+                if len(heard.body) > largest:
+                    raise BadAnswerError(f"the answer is larger than {largest >> 20} MB")
         finally:
             await response.aclose()
 
@@ -298,10 +314,19 @@ class WaveSpeed:
         if moment is not None:
             self.clock_skew = moment.timestamp() - time.time()
 
-    async def _ask(self, method: str, path: str, json_body: Mapping[str, object] | None = None) -> _Heard:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        json_body: Mapping[str, object] | None = None,
+        *,
+        largest: int = LARGEST_ANSWER,
+    ) -> _Heard:
         """Make a call that is free and safe to repeat."""
         heard = _Heard()
-        outcome = await contained(self._call(heard, method, path, json_body), self.timeouts.whole_call)
+        outcome = await contained(
+            self._call(heard, method, path, json_body, largest=largest), self.timeouts.whole_call
+        )
         if isinstance(outcome, Broken):
             raise UnavailableError(f"The API gave no answer ({outcome.words}).")
         return heard

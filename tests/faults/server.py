@@ -89,7 +89,7 @@ class Made:
 
     @property
     def size(self) -> tuple[int, int]:
-        width, _, height = self.inputs["size"].partition("*")
+        width, _, height = self.inputs.get("size", "256*256").partition("*")
         return int(width), int(height)
 
 
@@ -607,7 +607,7 @@ class FaultServer:
             if made is None:
                 return 404, b"", {}
             self.served.append(name)
-            return _ranged(seen, picture(made.size, made.inputs["seed"]))
+            return _ranged(seen, picture(made.size, made.inputs.get("seed", 0)))
         return 404, b"no such page", {"Content-Type": "text/plain"}
 
     def _told(self, data: Any) -> tuple[int, bytes, dict[str, str]]:

@@ -69,3 +69,20 @@ def test_a_style_that_is_none_is_one_sentence(
     assert contract_server.asked == []
     matches = kernel.complete("%%qwenimage --enhance an")
     assert "anime" in matches
+
+
+def test_the_models_are_listed_and_refreshed_in_short_lines(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer
+) -> None:
+    kernel = start_kernel(env=contract_server.env())
+    kernel.run(LOAD).check()
+    assert "Limits and prices as built in" in kernel.run("%qwen models").check().stdout
+    assert "seedream-5-lite" in kernel.run("%qwen models seedream").check().stdout
+    assert contract_server.asked == []
+    result = kernel.run("%qwen models --refresh").check()
+    assert "The built-in models have the limits and prices they had." in result.stdout
+    assert len(result.stdout) < 2000
+    assert [asked.path for asked in contract_server.asked] == ["/api/v3/models"]
+    assert "Catalogue of 20" in kernel.run("%qwen models").check().stdout
+    wrong = kernel.run("%qwen models --all")
+    assert wrong.stderr.startswith("UsageError: %qwen models --all: it takes --refresh")

@@ -1,0 +1,103 @@
+"""The catalogue as a person meets it: what %qwen models lists, and what refreshing it has changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from qwen_widgets.core.catalogue import changes
+from qwen_widgets.core.errors import UnavailableError
+from qwen_widgets.core.models import MODELS, SHELF, Model
+from qwen_widgets.grid.describe import money, plural
+from qwen_widgets.portal import portal
+from qwen_widgets.studio import studio
+
+#: Models beyond the built-in ones that are listed at once.
+_LISTED = 20
+
+
+def refresh_catalogue() -> list[str]:
+    """Read the account's catalogue, keep it, and say what has changed; the only place where it is asked for.
+
+    Raises
+    ------
+    UnavailableError
+        It could not be had; what was known stays.
+    """
+    here = studio()
+    engine, provider = here.engine()
+    found = portal.run(engine.client.models())
+    if not found.entries:
+        raise UnavailableError(
+            "The catalogue came without a model that can be read; what was known stays.", next_step=""
+        )
+    before = SHELF.models
+    here.ledger().wait(lambda db: db.write_catalogue(provider.name, found.to_json()))
+    here.learn(again=True)
+    after = SHELF.models
+    further = len(after) - len(MODELS)
+    said = (
+        f"{provider.title} lists {plural(len(found.entries), 'model')}, {_date()}; {further:,} beyond the built-in "
+        "ones make pictures and are used by their full id: %qwen models TEXT finds them."
+    )
+    lines = [said]
+    lines += changes(before[: len(MODELS)], after) or [
+        "The built-in models have the limits and prices they had."
+    ]
+    if found.unread:
+        lines.append(f"{plural(found.unread, 'entry').replace('entrys', 'entries')} could not be read.")
+    return lines
+
+
+def model_lines(text: str = "") -> list[str]:
+    """Return the built-in models, and with a text those whose id contains it, of the kept catalogue too."""
+    here = studio()
+    here.learn()
+    provider = here.provider().name
+    kept = here.ledger().wait(lambda db: db.read_catalogue(provider))
+    needle = text.lower()
+    built_in = {model.id for model in MODELS}
+    known = SHELF.models
+    mine = [model for model in known if model.id in built_in and _has(model, needle)]
+    more = [model for model in known if model.id not in built_in and _has(model, needle)]
+    lines = [_model_line(model) for model in mine]
+    if needle:
+        lines += [_model_line(model) for model in more[:_LISTED]]
+    if not lines:
+        lines.append(f"No model that is known here has {text!r} in its id.")
+    if needle and len(more) > _LISTED:
+        lines.append(f"… and {len(more) - _LISTED:,} more: give more of the id.")
+    if kept is None:
+        lines.append("Limits and prices as built in; %qwen models --refresh asks the account's catalogue.")
+    elif needle or not more:
+        lines.append(f"Catalogue of {_date(kept[1])}.")
+    else:
+        lines.append(
+            f"Catalogue of {_date(kept[1])}, with {len(more):,} more models: %qwen models TEXT finds them."
+        )
+    return lines
+
+
+def _has(model: Model, needle: str) -> bool:
+    return needle in model.id.lower() or needle in model.name.lower()
+
+
+def _date(moment: float | None = None) -> str:
+    at = datetime.now().astimezone() if moment is None else datetime.fromtimestamp(moment).astimezone()
+    return f"{at:%Y-%m-%d %H:%M}"
+
+
+def _model_line(model: Model) -> str:
+    facts = [f"{money(float(model.price))} a picture", f"prompt ≤ {model.max_prompt} characters"]
+    if model.takes_images:
+        facts.append(
+            f"{model.min_images}–{model.max_images} input pictures"
+            if model.max_images > 1
+            else "an input picture"
+        )
+    facts.append(model.limits if model.takes_size else "as large as its input")
+    if not model.takes_seed:
+        facts.append("no seed")
+    if model.formats:
+        facts.append("/".join(model.formats))
+    name = model.name if model.name != model.id else ""
+    return f"{name:<22} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"

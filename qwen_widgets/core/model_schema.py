@@ -1,0 +1,137 @@
+"""Inputs: what a model's schema says of each of its inputs, and whether a value is one of them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qwen_widgets.core.errors import InputError, clean
+
+#: JSON's words for the types of values, with Python's.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a model.
+
+    Attributes
+    ----------
+    kind : str
+        ``string``, ``integer``, ``number``, ``boolean``, ``array``, ``object``; empty where the schema doesn't say, or
+        says something that isn't known: then every value is taken.
+    required : bool
+        Whether it can't be left out.
+    default : value of JSON
+        None where there is none.
+    choices : tuple
+        The values that it may have; empty for any.
+    minimum, maximum : float or None
+        Of a number; of each side of a size, pixels.
+    longest : int or None
+        Characters of a text.
+    fewest, most : int or None
+        Entries of an array.
+    """
+
+    name: str
+    kind: str = ""
+    required: bool = False
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    longest: int | None = None
+    fewest: int | None = None
+    most: int | None = None
+
+    def check(self, value: object, model: str) -> None:
+        """Raise InputError where a value can't be this input's, with what it may be."""
+        if self.kind in _TYPES and not self._is_kind(value):
+            raise self._wrong(value, f"{model} takes {_article(self.kind)} there.")
+        if self.choices and value not in self.choices:
+            known = ", ".join(map(str, self.choices[:12]))
+            raise self._wrong(
+                value, f"{model} takes {known}{' and more' if len(self.choices) > 12 else ''} there."
+            )
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if self.minimum is not None and value < self.minimum:
+                raise self._wrong(value, f"{model} takes at least {self.minimum:g}.")
+            if self.maximum is not None and value > self.maximum:
+                raise self._wrong(value, f"{model} takes at most {self.maximum:.10g}.")
+        if isinstance(value, str) and self.longest is not None and len(value) > self.longest:
+            raise InputError(
+                f"{self.name}: {len(value)} characters, and {model} takes at most {self.longest}."
+            )
+        if isinstance(value, list):
+            if self.fewest is not None and len(value) < self.fewest:
+                raise InputError(
+                    f"{self.name}: {len(value)} are given, and {model} wants at least {self.fewest}."
+                )
+            if self.most is not None and len(value) > self.most:
+                raise InputError(
+                    f"{self.name}: {len(value)} are given, and {model} takes at most {self.most}."
+                )
+
+    def _is_kind(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return self.kind == "boolean"
+        return isinstance(value, _TYPES[self.kind])
+
+    def _wrong(self, value: object, why: str) -> InputError:
+        return InputError(f"{self.name} {clean(repr(value), longest=_SHOWN)}: {why}")
+
+    def read(self, text: str, model: str) -> Any:
+        """Return the value that a typed text stands for.
+
+        Raises
+        ------
+        InputError
+            It can't be this input's.
+        """
+        value: Any = text
+        try:
+            if self.kind == "integer":
+                value = int(text)
+            elif self.kind == "number":
+                value = float(text)
+            elif self.kind == "boolean":
+                value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                    text.lower()
+                ]
+        except (ValueError, KeyError):
+            raise self._wrong(text, f"{model} takes {_article(self.kind)} there.") from None
+        self.check(value, model)
+        return value
+
+
+def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) -> None:
+    """Hold what would be sent to a schema: names, types, choices, limits, and that nothing is missing.
+
+    Raises
+    ------
+    InputError
+    """
+    known = {one.name: one for one in inputs}
+    for name, value in body.items():
+        if name not in known:
+            raise InputError(f"input {name}: {model} has none of that name; it has {', '.join(known)}.")
+        known[name].check(value, model)
+    for one in inputs:
+        if one.required and one.default is None and one.name not in body:
+            raise InputError(f"input {one.name}: {model} wants one.")
+
+
+def _article(kind: str) -> str:
+    return {"integer": "a whole number", "array": "a list", "object": "an object", "string": "a text"}.get(
+        kind, f"a {kind}"
+    )

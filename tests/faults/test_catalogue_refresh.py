@@ -1,0 +1,175 @@
+"""The catalogue over a real socket: read when it is asked for, kept with its date, taken up by new kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CANARY
+from server import FaultServer, reply
+
+import qwen_widgets as qw
+from qwen_widgets import catalogue
+from qwen_widgets.core import models
+from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.models import MODELS, SHELF, find_model
+from qwen_widgets.settings import Settings
+from qwen_widgets.studio import Studio
+
+QWEN = MODELS[0].id
+OTHER = "maker/painter/text-to-image"
+
+
+def listed(model_id: str, price: float = 0.03, **inputs: Any) -> dict[str, Any]:
+    properties = {"prompt": {"type": "string", "maxLength": 800, "description": "words " * 200}, **inputs}
+    schema = {"properties": properties, "required": ["prompt"]}
+    return {
+        "model_id": model_id,
+        "type": "text-to-image",
+        "base_price": price,
+        "api_schema": {"api_schemas": [{"request_schema": schema}]},
+    }
+
+
+SEED = {"type": "integer", "minimum": -1, "maximum": 2**31 - 1}
+
+
+def size(largest: int) -> dict[str, Any]:
+    return {"type": "string", "minimum": 256, "maximum": largest}
+
+
+def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A new studio on the same home, and a shelf that has learned nothing, as after the kernel's restart."""
+    here = Studio(Settings())
+    monkeypatch.setattr("qwen_widgets.studio._default", here)
+    SHELF.learn(())
+    return here
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
+    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
+    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
+    restart(monkeypatch)
+    server.models = [
+        listed(QWEN, size=size(2048), seed=SEED),
+        listed(OTHER, 0.03, size=size(1024), seed=SEED),
+        *(listed(f"maker/model-{n}/text-to-image", 0.01) for n in range(1000)),
+        None,
+    ]
+    yield server
+    SHELF.learn(())
+
+
+def test_nothing_is_fetched_unasked(hosted: FaultServer) -> None:
+    assert "Limits and prices as built in" in catalogue.model_lines()[-1]
+    qw.generate("a red fox", seeds=1, sizes="256x256")
+    assert hosted.requests("models") == []
+
+
+def test_limits_are_taken_up_and_kept_for_new_kernels(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch, qwen_home: Path
+) -> None:
+    with pytest.raises(InputError, match="1536"):
+        qw.generate("a red fox", seeds=1, sizes="2048x1024")
+    lines = catalogue.refresh_catalogue()
+    assert "lists 1,002 models" in lines[0]
+    assert "1,001 beyond the built-in ones" in lines[0]
+    assert "qwen-image-2.0: 256 to 1536 pixels a side → 256 to 2048 pixels a side" in lines
+    assert lines[-1] == "1 entry could not be read."
+    assert sum(map(len, lines)) < 1000
+    for _ in range(2):
+        grid = qw.generate("a red fox", seeds=1, sizes="2048x1024")
+        assert grid[0, 0].state == "stored"
+        restart(monkeypatch)
+    assert len(hosted.requests("models")) == 1
+    assert (qwen_home / "ledger.sqlite3").stat().st_size < 1_000_000
+
+
+def test_the_list_is_bounded_and_dated(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.refresh_catalogue()
+    restart(monkeypatch)
+    assert len(catalogue.model_lines()) == len(MODELS) + 1
+    assert "1,001 more models: %qwen models TEXT finds them" in catalogue.model_lines()[-1]
+    lines = catalogue.model_lines("model-1")
+    assert len(lines) == 22
+    assert lines[20] == "… and 91 more: give more of the id."
+    assert lines[21].startswith("Catalogue of 20")
+    assert catalogue.model_lines("PAINTER")[0].startswith(f"{OTHER} $0.03 a picture")
+    assert catalogue.model_lines("nobody")[0] == "No model that is known here has 'nobody' in its id."
+
+
+def test_a_model_that_is_not_built_in_makes_pictures(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="there is no such model"):
+        qw.generate("a red fox", seeds=1, sizes="256x256", models=OTHER)
+    catalogue.refresh_catalogue()
+    grid = qw.generate("a red fox", seeds="1-2", sizes="256x256", models=OTHER)
+    assert {cell.state for cell in grid} == {"stored"}
+    assert [seen.json for seen in hosted.submits] == [
+        {"prompt": "a red fox", "size": "256*256", "seed": seed} for seed in (1, 2)
+    ]
+    with pytest.raises(InputError, match="1024"):
+        qw.generate("a red fox", seeds=1, sizes="1280x256", models=OTHER)
+    assert len(hosted.submits) == 2
+    # Its pictures are still known where the catalogue is not.
+    restart(monkeypatch)
+    SHELF.learn(())
+    assert qw.grid(grid.run_id)[0, 1].image.size == (256, 256)
+
+
+def test_another_provider_has_another_catalogue(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.refresh_catalogue()
+    assert find_model(QWEN).max_side == 2048
+    monkeypatch.setenv("QWEN_WIDGETS_PROVIDER", "offline")
+    catalogue.model_lines()
+    assert models.find_model(QWEN).max_side == 1536
+    monkeypatch.delenv("QWEN_WIDGETS_PROVIDER")
+    catalogue.model_lines()
+    assert find_model(QWEN).max_side == 2048
+
+
+def test_the_embedded_service_has_one_too(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN_WIDGETS_PROVIDER", "offline")
+    lines = catalogue.refresh_catalogue()
+    assert lines[0].startswith("offline preview lists ")
+    assert lines[1] == "The built-in models have the limits and prices they had."
+    assert hosted.seen == []
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        reply(500, "no"),
+        reply(401, "no"),
+        reply(200, "no"),
+        reply(200, {"code": 200, "data": None}),
+        reply(200, {"code": 200, "data": []}),
+        reply(200, b'{"data": "' + b"x" * (17 << 20)),
+    ],
+    ids=["500", "401", "no JSON", "null", "empty", "17 MB"],
+)
+def test_a_catalogue_that_can_not_be_had_changes_nothing(behaviour: Any, hosted: FaultServer) -> None:
+    catalogue.refresh_catalogue()
+    hosted.on("models", behaviour)
+    with pytest.raises(QwenError) as caught:
+        catalogue.refresh_catalogue()
+    assert CANARY not in str(caught.value)
+    assert find_model(QWEN).max_side == 2048
+    assert "1,001 more" in catalogue.model_lines()[-1]
+
+
+def test_a_catalogue_of_megabytes_is_read_and_no_other_answer_is(hosted: FaultServer) -> None:
+    hosted.models = [
+        listed(f"maker/model-{n}/text-to-image", 0.01, note={"description": "x" * 8000}) for n in range(1000)
+    ]
+    assert "lists 1,000 models" in catalogue.refresh_catalogue()[0]
+    hosted.on("balance", reply(200, {"code": 200, "data": {"balance": 1, "note": "x" * (2 << 20)}}))
+    from qwen_widgets.portal import portal
+    from qwen_widgets.studio import studio
+
+    engine, _ = studio().engine()
+    with pytest.raises(QwenError, match="larger than 1 MB"):
+        portal.run(engine.client.balance())
