@@ -19,6 +19,7 @@ from house import (
 )
 from PIL import Image
 
+from qwen_widgets.core.models import MODELS
 from qwen_widgets.offline.catalogue import OFFERS, Offer
 from qwen_widgets.offline.service import OFFLINE_ORIGIN
 
@@ -45,6 +46,24 @@ async def picture_of(house, data):
     with Image.open(io.BytesIO(answer.content)) as image:
         image.load()
         return image, answer.headers["content-type"]
+
+
+# Two readings of the API: the service's table and the client's
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_the_clients_table_says_the_same_as_the_services(model):
+    offer = next(offer for offer in OFFERS if offer.id == model.id)
+    assert model.price == offer.price
+    assert set(model.inputs) == set(offer.inputs)
+    pictures = offer.inputs.get("images", {"minItems": 0, "maxItems": 0})
+    assert (model.min_images, model.max_images) == (pictures["minItems"], pictures["maxItems"])
+    assert list(model.formats) == offer.inputs.get("output_format", {"enum": []})["enum"]
+    if model.max_images:
+        assert (model.min_image_side, model.max_image_side) == offer.given
+    if model.takes_size:
+        assert offer.sides[0] <= model.min_side <= model.max_side <= offer.sides[1]
+        assert (model.min_pixels or 1, model.max_pixels or offer.pixels[1]) == offer.pixels
 
 
 # What each model takes

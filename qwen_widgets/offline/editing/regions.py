@@ -304,21 +304,22 @@ def _water(small: Field, sky: Flags, horizon: float) -> Field:
 
 
 def _hour(small: Field, sky: Flags) -> str:
-    """Name the hour whose sky and light come closest to the picture's."""
+    """Name the hour whose sky and light come closest to the picture's; without a sky it is day."""
+    if not sky.any():
+        return "day"
     ground = small[~sky] if (~sky).any() else small.reshape(-1, 3)
     seen = ground.mean(axis=0)
     best, name = 1e9, "day"
     for hour, mood in MOODS.items():
         away = np.abs(seen - tone(mood.light) * np.float32(0.5)).mean()
-        if sky.any():
-            lines = np.flatnonzero(sky.any(axis=1))
-            found = sky_rows(small, sky.astype(np.float32))[lines]
-            at = np.linspace(0, 1, len(lines))
-            stops = (0.0, 0.42, 0.76, 1.0)
-            wanted = np.stack(
-                [np.interp(at, stops, [colour[c] for colour in mood.sky]) for c in range(3)], axis=1
-            )
-            away = 0.3 * away + np.abs(found - wanted).mean()
+        lines = np.flatnonzero(sky.any(axis=1))
+        found = sky_rows(small, sky.astype(np.float32))[lines]
+        at = np.linspace(0, 1, len(lines))
+        stops = (0.0, 0.42, 0.76, 1.0)
+        wanted = np.stack(
+            [np.interp(at, stops, [colour[c] for colour in mood.sky]) for c in range(3)], axis=1
+        )
+        away = 0.3 * away + np.abs(found - wanted).mean()
         if away < best:
             best, name = float(away), hour
     return name

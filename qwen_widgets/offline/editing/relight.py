@@ -17,7 +17,7 @@ from qwen_widgets.offline.editing.raster import (
     tone,
 )
 from qwen_widgets.offline.editing.regions import View, mirrored_rows, sky_rows
-from qwen_widgets.offline.painting import outdoors, sky
+from qwen_widgets.offline.painting import outdoors
 from qwen_widgets.offline.painting.brush import luma, stream
 from qwen_widgets.offline.painting.light import mood_of, shift
 from qwen_widgets.offline.painting.scene import Scene
@@ -59,13 +59,7 @@ def relight(view: View, scene: Scene, seed: int) -> Image.Image:
     ground = _ground(view, stage, before.light)
     if not view.has_sky:
         return picture_of(ground)
-    sky.paint_sky(stage)
-    sky.paint_lights(stage)
-    sky.paint_clouds(stage)
-    if "rainbow" in scene.weather:
-        sky.paint_rainbow(stage)
-    if "storm" in scene.weather:
-        sky.paint_lightning(stage, stage.width * 0.5)
+    outdoors.paint_heavens(stage)
     painted = pixels_of(stage.picture)
     if view.has_water:
         ground = _reflecting(view, ground, painted, stage)
@@ -91,10 +85,13 @@ def _ground(view: View, stage: Stage, light_before: RGB) -> Field:
     wanted = _BRIGHT[hour] * (0.82 if covered and hour not in {"night", "blue", "dusk"} else 1.0)
     if hour == view.hour:
         factor = 0.86 if covered else 1.0
-        tint = np.sqrt(tint)
+        tint = np.sqrt(tint) if view.has_sky else np.ones(3, np.float32)
     else:
         # A dark boat stays a dark one: two thirds of the way from what it is to what the hour usually is.
         factor = float(np.clip((wanted / max(grey, 8.0)) ** 0.8, 0.22, 2.6))
+        if _BRIGHT[view.hour] > _BRIGHT[hour]:
+            # And what is dark by day is darker still.
+            factor = min(factor, max(0.45, _BRIGHT[hour] / _BRIGHT[view.hour] + 0.15))
     result: Field = pixels * (tint * factor).astype(np.float32)
     if factor > 1.15:
         # The shadows open and the lights are held, or a night that turns to day would burn out.

@@ -108,19 +108,12 @@ def paint_room(stage: Stage) -> Spots:
         _patch(stage, x0, x1, shelf, outside.halo, table=table)
     stage.mood = inside
     across = (max(0.0, x0 / width), min(1.0, x1 / width))
-    if table:
-        return Spots(
-            ground=(shelf + unit * 0.08, shelf + unit * 0.17),
-            water=None,
-            sky=(height * 0.1, height * 0.5),
-            surface="table",
-            across=across,
-        )
+    far, near = (0.08, 0.17) if table else (0.022, 0.028)
     return Spots(
-        ground=(shelf + unit * 0.022, shelf + unit * 0.028),
+        ground=(shelf + unit * far, shelf + unit * near),
         water=None,
         sky=(height * 0.1, height * 0.5),
-        surface="sill",
+        surface="table" if table else "sill",
         across=across,
     )
 

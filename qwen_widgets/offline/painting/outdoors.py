@@ -83,18 +83,23 @@ def paint_outdoors(stage: Stage) -> Spots:
     """Paint everything of a landscape but its subjects."""
     scene = stage.scene
     _raise_sun(stage)
-    sky.paint_sky(stage)
-    sky.paint_lights(stage)
-    sky.paint_clouds(stage)
-    if "rainbow" in scene.weather:
-        sky.paint_rainbow(stage)
-    if "storm" in scene.weather:
-        sky.paint_lightning(stage, stage.width * 0.5)
+    paint_heavens(stage)
     _backdrop(stage)
     # A city alone lies by the water, which doubles its lights.
     if scene.places & WATERS or scene.places == {"city"}:
         return _waters(stage)
     return _plain(stage)
+
+
+def paint_heavens(stage: Stage) -> None:
+    """Paint the sky with all that is in it."""
+    sky.paint_sky(stage)
+    sky.paint_lights(stage)
+    sky.paint_clouds(stage)
+    if "rainbow" in stage.scene.weather:
+        sky.paint_rainbow(stage)
+    if "storm" in stage.scene.weather:
+        sky.paint_lightning(stage, stage.width * 0.5)
 
 
 def _ranges(stage: Stage) -> tuple[tuple[str, float, float], tuple[str, float, float]]:
