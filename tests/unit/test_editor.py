@@ -16,7 +16,7 @@ from qwen_widgets.offline.editing.instructions import Recolour, read_edit
 from qwen_widgets.offline.editing.regions import look_at
 from qwen_widgets.offline.editor import edit, open_picture
 from qwen_widgets.offline.painter import paint
-from qwen_widgets.offline.painting.band import band_height, has_band
+from qwen_widgets.offline.painting.band import add_band, band_height, has_band
 from qwen_widgets.offline.painting.words import COLOURS, WORDS
 
 SIZE = (480, 320)
@@ -267,6 +267,11 @@ def test_the_mark_of_a_preview_is_there_once_and_does_not_pile_up():
     strip = np.asarray(after.crop((0, SIZE[1] - high, 120, SIZE[1])).convert("L")) > 200
     own = np.asarray(before.crop((0, SIZE[1] - high, 120, SIZE[1])).convert("L")) > 200
     assert np.array_equal(strip, own)
+    # What lies below the new band is no darker than a band makes it: the old one is gone.
+    white = Image.new("RGB", SIZE, (255, 255, 255))
+    add_band(white, "")
+    once = np.asarray(white)[-high:].min()
+    assert np.asarray(edit("mirror it", [white], None, 1))[-high:].min() > once - 8
 
 
 @pytest.mark.parametrize(

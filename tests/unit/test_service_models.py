@@ -148,6 +148,15 @@ async def test_the_output_comes_in_the_format_that_was_asked_for(house, model, f
     assert (image.format, told) == (form.upper(), kind)
 
 
+async def test_one_picture_comes_in_two_formats(house):
+    inputs = await inputs_for(house, PLUS, seed=5)
+    seen = []
+    for form in ("png", "webp", "png"):
+        image, _ = await picture_of(house, await house.finished(model=PLUS, output_format=form, **inputs))
+        seen.append(image.format)
+    assert seen == ["PNG", "WEBP", "PNG"]
+
+
 @pytest.mark.parametrize(
     ("model", "changes"),
     [
@@ -241,6 +250,11 @@ async def test_an_address_that_is_not_its_own_ends_as_media_not_reachable(house,
     code, error = await failure(house, images=[address])
     assert code == 1402
     assert "image 1" in error
+
+
+async def test_another_host_is_not_taken_for_its_own_whatever_the_path(house):
+    foreign = (await house.upload()).replace(OFFLINE_ORIGIN, "https://cdn.example.com")
+    assert (await failure(house, images=[foreign]))[0] == 1402
 
 
 @pytest.mark.parametrize(
