@@ -121,8 +121,9 @@ def _change(picture: Image.Image, words: Edit, others: Sequence[Image.Image], se
         stage = stage_for(view, picture, scene, seed)
         picture = glitter(view, picture, stage)
     if others and not words.like_other:
+        # What is to be put in is in the other pictures.
         picture = compose.bring_in(view, picture.copy(), others, seed)
-    if words.added:
+    elif words.added:
         picture = compose.add(view, picture.copy(), scene, words.added, seed, instead)
     if words.repaints_the_air:
         stage = stage_for(view, picture, scene, seed)

@@ -13,6 +13,7 @@ from qwen_widgets.offline.editing.raster import (
     Field,
     blurred,
     field,
+    luma_of,
     mask_of,
     picture_of,
     pixels_of,
@@ -141,6 +142,7 @@ def _end(pixels: Field, at: int, edge: int) -> Field:
 def without_background(view: View, picture: Image.Image, backdrop: RGB | None) -> Image.Image:
     """Stand the main thing before a plain background, with a soft shadow."""
     mask, _ = main_thing(view, (), None, in_sky=True)
+    mask = _cut(mask)
     colour = solid(backdrop or (248, 248, 246))
     high = picture.height
     plain = Image.new("RGB", picture.size, colour)
@@ -192,7 +194,7 @@ def _cut_out(other: Image.Image) -> tuple[Image.Image, Image.Image] | None:
     """Cut the main thing out of a picture, or say that none is sure."""
     view = look_at(other)
     mask, region = main_thing(view, (), None)
-    share = float(region.mean())
+    mask, share = _cut(mask), float(region.mean())
     rows, columns = np.nonzero(mask > 0.3)
     if not 0.01 < share < 0.4 or not len(rows):
         return None
@@ -202,13 +204,20 @@ def _cut_out(other: Image.Image) -> tuple[Image.Image, Image.Image] | None:
     return other.crop(box), mask_of(mask).crop(box)
 
 
+def _cut(mask: Field) -> Field:
+    """Draw a mask in a little, so that nothing of what was around comes along."""
+    return field(np.clip((mask - 0.5) * 2.4, 0, 1))
+
+
 def _in_light(piece: Image.Image, picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """Bring a piece a part of the way to the picture's tone."""
+    """Bring a piece a part of the way to the picture's light."""
     mine = pixels_of(piece)
     weights = np.asarray(mask, np.float32)[..., None] / 255.0
     own = (mine * weights).sum(axis=(0, 1)) / max(float(weights.sum()), 1.0)
     there = pixels_of(picture.resize((32, 32), Image.Resampling.BOX)).mean(axis=(0, 1))
-    factor = np.clip((there / np.maximum(own, 8.0)) ** 0.4, 0.5, 1.5)
+    # Its own colours stay: half of the way in brightness, little in hue.
+    bright = float(luma_of(there)) / max(float(luma_of(own)), 8.0)
+    factor = np.clip(bright**0.55 * (there / np.maximum(own, 8.0) / bright) ** 0.12, 0.4, 1.4)
     return picture_of(mine * factor)
 
 
