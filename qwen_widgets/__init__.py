@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from qwen_widgets import grid
+    from qwen_widgets.account import usage
     from qwen_widgets.archive import history, read
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
@@ -40,6 +41,7 @@ __all__ = [
     "load_ipython_extension",
     "read",
     "unload_ipython_extension",
+    "usage",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "generate": "qwen_widgets.studio",
     "history": "qwen_widgets.archive",
     "read": "qwen_widgets.archive",
+    "usage": "qwen_widgets.account",
 }
 
 

@@ -1,11 +1,29 @@
-"""The account: who makes the pictures, what was spent, and what a day may cost, as lines for a person."""
+"""The account: its balance and history, what was spent, and what a day may cost, as lines for a person."""
 
 from __future__ import annotations
 
-from qwen_widgets.core.pacing import SYSTEM_CLOCK
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from qwen_widgets.core.answers import ENDED_BADLY, check_prediction_id
+from qwen_widgets.core.engine import Engine
+from qwen_widgets.core.enhancer import makes_text
+from qwen_widgets.core.errors import InputError, clean
+from qwen_widgets.core.models import remembered_model
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
+from qwen_widgets.core.reconcile import KEPT
+from qwen_widgets.core.records import Record
+from qwen_widgets.core.strays import Stray, read_stray
 from qwen_widgets.grid.describe import money, plural
+from qwen_widgets.grid.export import as_table
 from qwen_widgets.grid.show import short_path
+from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
+
+#: Lines of a list that are printed.
+_LINES = 40
+_PROMPT = 60
 
 
 def status_lines() -> list[str]:
@@ -34,3 +52,174 @@ def budget_lines() -> list[str]:
     spent, budget = studio().ledger().wait(lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget()))
     limit = "no budget a day is set" if budget is None else f"a day may cost {money(float(budget))}"
     return [f"{money(float(spent))} spent today; {limit}."]
+
+
+def balance_lines() -> list[str]:
+    """Return what the account has left."""
+    engine, provider = studio().engine()
+    if provider.offline:
+        return ["The embedded service costs nothing and has no balance; with a key this is the account's."]
+    left = portal.run(engine.client.balance())
+    return [f"{provider.title}: {money(float(left))} left; failed predictions are refunded within 3 hours."]
+
+
+# --- what was spent ---------------------------------------------------------------------------------------
+
+
+def usage() -> Any:
+    """Return what this ledger has spent, by day and model, newest first: a pandas DataFrame, or a list of dicts.
+
+    Columns: `day` (ISO, local time), `provider`, `model` (full id), `count`, `cost` (US dollars; unknown outcomes are
+    counted as spent) and `unknown` (US dollars of these alone).
+    """
+    return as_table(_usage_rows())
+
+
+def usage_lines() -> list[str]:
+    """Return the same as lines for a person."""
+    rows = _usage_rows()
+    if not rows:
+        return ["This ledger has spent nothing."]
+    lines = []
+    for row in rows[:_LINES]:
+        what = plural(row["count"], "text" if makes_text(row["model"]) else "picture")
+        lines.append(
+            f"{row['day']}  {remembered_model(row['model']).name:<22} {what:>12}  {money(row['cost']):>8}"
+        )
+    if len(rows) > _LINES:
+        lines.append("… and earlier: qw.usage() is all of it.")
+    total, unknown = (sum(Decimal(str(row[name])) for row in rows) for name in ("cost", "unknown"))
+    more = f", {money(float(unknown))} of it with an unknown outcome" if unknown else ""
+    lines.append(f"{money(float(total))} in all{more}.")
+    return lines
+
+
+def _usage_rows() -> list[dict[str, Any]]:
+    spent: dict[tuple[str, str, str], list[Record]] = {}
+    for record in studio().ledger().wait(lambda db: db.bought()):
+        day = f"{datetime.fromtimestamp(record.sent_at or record.created_at).astimezone():%Y-%m-%d}"
+        spent.setdefault((day, record.provider, record.model), []).append(record)
+    return [
+        {
+            "day": day,
+            "provider": provider,
+            "model": model,
+            "count": len(records),
+            "cost": float(sum(record.spent for record in records)),
+            "unknown": float(sum(record.spent for record in records if record.state == "unknown")),
+        }
+        for (day, provider, model), records in sorted(spent.items(), reverse=True)
+    ]
+
+
+# --- what was made elsewhere ------------------------------------------------------------------------------
+
+
+def remote_lines() -> list[str]:
+    """Return the account's predictions of the last seven days that this ledger doesn't know, a line each."""
+    engine, _ = studio().engine()
+    strays = portal.run(_strays(engine))
+    if not strays:
+        return ["The account's last seven days hold nothing that this ledger doesn't know."]
+    lines = [_stray_line(stray) for stray in strays[:_LINES]]
+    if len(strays) > _LINES:
+        lines.append(f"… and {len(strays) - _LINES:,} more.")
+    lines.append(
+        f"{plural(len(strays), 'prediction')} that this ledger doesn't know; %qwen adopt ID, or all, fetches them."
+    )
+    return lines
+
+
+def adopt(which: str) -> list[Record]:
+    """Fetch what was made elsewhere into this ledger; buys nothing.
+
+    Parameters
+    ----------
+    which : str
+        ``all``, or the id of a prediction. All are those of models that are known here, but for failed ones.
+
+    Returns
+    -------
+    list of Record
+        The rows as they are now.
+
+    Raises
+    ------
+    InputError
+        There is no such prediction, or it is here already.
+    """
+    engine, _ = studio().engine()
+    rows = portal.run(_adopt(engine, which))
+    if not rows and which != "all":
+        raise InputError(
+            f"adopt {which!r}: it is in this ledger already, or an order that waits may be it: %qwen resume looks."
+        )
+    return rows
+
+
+def adopt_lines(which: str) -> list[str]:
+    """Adopt, and say what came of it."""
+    rows = adopt(which)
+    if not rows:
+        return ["There is nothing to adopt: %qwen history --remote lists what this ledger doesn't know."]
+    here = [row for row in rows if row.state == "stored"]
+    lines = [f"{len(here)} of {len(rows)} are here now; %qwen history shows them, and they cost nothing."]
+    for row in rows:
+        if row not in here:
+            why = (
+                row.error.message if row.error is not None else f"it is {row.state}; %qwen resume asks again."
+            )
+            lines.append(f"{row.prediction_id}: {why}")
+    return lines
+
+
+async def _strays(engine: Engine) -> list[Stray]:
+    now = engine.clock.wall() + engine.client.clock_skew
+    # An hour ahead, because the clocks may differ.
+    found = await engine.client.history(since=now - KEPT, until=now + 3600, whole=False)
+    known = await engine.ledger.run(lambda db: db.all_prediction_ids(engine.provider))
+    return [read_stray(prediction) for prediction in found if prediction.id not in known]
+
+
+async def _adopt(engine: Engine, which: str) -> list[Record]:
+    strays = await _strays(engine)
+    if which == "all":
+        # A list may leave the outputs out, so that the status alone tells.
+        chosen = [
+            stray for stray in strays if stray.known_model and stray.prediction.status not in ENDED_BADLY
+        ]
+    else:
+        chosen = [stray for stray in strays if stray.prediction.id == which] or await _asked(engine, which)
+    rows = await engine.ledger.run(
+        lambda db: [db.take_in(engine.provider, stray) for stray in reversed(chosen)]
+    )
+    stop = Stop()
+    stop.set()
+    return await engine.fetch_rows([row for row in rows if row is not None], stop)
+
+
+async def _asked(engine: Engine, prediction_id: str) -> list[Stray]:
+    """Ask for one that the history doesn't list."""
+    try:
+        check_prediction_id(prediction_id)
+    except ValueError:
+        raise InputError(
+            f"adopt {clean(prediction_id, longest=40)!r}: that is no prediction's id; "
+            "%qwen history --remote lists them."
+        ) from None
+    found = await engine.client.result(prediction_id)
+    if found is None:
+        raise InputError(f"adopt {prediction_id!r}: the service knows no such prediction (any more).")
+    return [read_stray(found)]
+
+
+def _stray_line(stray: Stray) -> str:
+    prediction = stray.prediction
+    moment = prediction.created_at
+    at = f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment is not None else "at some time"
+    model = remembered_model(prediction.model).name if prediction.model else "unknown model"
+    seed = f"seed {stray.seed}" if stray.seed is not None else "seed not told"
+    return (
+        f"{prediction.id}  {at}  {clean(prediction.status, longest=12):<10} {clean(model, longest=60)}  {seed}  "
+        f"{clean(stray.prompt, longest=_PROMPT)}"
+    )

@@ -47,12 +47,15 @@ _SUBCOMMANDS = {
     "panel": "controls beside a grid: %qwen panel [prompt]",
     "login": "take an API key from a hidden prompt, in memory only",
     "budget": "what a day may cost: %qwen budget 5, %qwen budget off",
-    "history": "what was bought, newest first: %qwen history [text]",
+    "balance": "what the account has left",
+    "usage": "what this ledger has spent, by day and model",
+    "history": "what was bought, newest first: %qwen history [text]; --remote: what was made elsewhere",
+    "adopt": "fetch what was made elsewhere: %qwen adopt all, or an id of %qwen history --remote",
     "resume": "fetch what is paid for and not here",
     "forget": "give up what nobody wants: %qwen forget all, or the number of a row",
     "doctor": "versions and settings, never the key",
 }
-_WITH_WORDS = ("models", "panel", "login", "budget", "history", "forget")
+_WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
@@ -195,7 +198,7 @@ class QwenMagics(Magics, Configurable):
     @no_var_expand
     @line_magic
     def qwen(self, line: str) -> None:
-        """Look around: %qwen status, models, sizes, panel, login, budget, history, resume, forget, doctor."""
+        """Look around: %qwen status, models, balance, usage, history and more; %qwen alone lists them."""
         command, _, rest = line.strip().partition(" ")
         rest = rest.strip()
         if command not in ("", *_SUBCOMMANDS):
@@ -239,7 +242,20 @@ class QwenMagics(Magics, Configurable):
             studio().set_budget(None if words == "off" else _number("%qwen budget", words.lstrip("$"), float))
         return account.budget_lines()
 
+    def _balance(self) -> list[str]:
+        return account.balance_lines()
+
+    def _usage(self) -> list[str]:
+        return account.usage_lines()
+
+    def _adopt(self, words: str) -> list[str]:
+        if not words:
+            raise UsageError("%qwen adopt: say what, all or an id of %qwen history --remote.")
+        return account.adopt_lines(words)
+
     def _history(self, words: str) -> list[str]:
+        if words == "--remote":
+            return account.remote_lines()
         return archive.history_lines(words)
 
     def _resume(self) -> list[str]:

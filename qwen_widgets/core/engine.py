@@ -227,11 +227,24 @@ class Engine:
     async def fetch_strays(self, stop: Stop) -> None:
         """Fetch the pictures that the account's history holds and that belong to no request."""
         waiting = await self.ledger.run(lambda db: db.unfinished(self.provider))
-        for record in waiting:
-            if record.unassigned and await self.ledger.run(partial(Store.take, row_id=record.id)):
-                with contextlib.suppress(QwenError, ClaimLostError):
-                    await Purchase(self, _Aside(stop), None).drive(record)
-                await self.ledger.run(partial(Store.release, row_id=record.id))
+        await self.fetch_rows([record.id for record in waiting if record.unassigned], stop)
+
+    async def fetch_rows(self, row_ids: Sequence[int], stop: Stop) -> list[Record]:
+        """Fetch what some submitted rows stand for, and buy nothing; the rows as they are then."""
+        slots = asyncio.Semaphore(self.at_once)
+
+        async def fetch(row_id: int) -> Record:
+            async with slots:
+                if await self.ledger.run(partial(Store.take, row_id=row_id)):
+                    try:
+                        record = await self.ledger.run(partial(Store.get, row_id=row_id))
+                        with contextlib.suppress(QwenError, ClaimLostError):
+                            await Purchase(self, _Aside(stop), None).drive(record)
+                    finally:
+                        await self.ledger.run(partial(Store.release, row_id=row_id))
+                return await self.ledger.run(partial(Store.get, row_id=row_id))
+
+        return await asyncio.gather(*map(fetch, row_ids))
 
     async def ask_prices(self, plan: Plan, *, accepted: bool) -> Plan:
         """Take up the API's prices of what is to be bought; the built-in ones stay where it doesn't answer.

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qwen_widgets.core import errors
+from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import (
@@ -96,7 +97,7 @@ class Ledger:
         self._thread.shutdown()
 
 
-class Store:
+class Store(AccountRows):
     """The statements, on the ledger's own thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
@@ -505,18 +506,6 @@ class Store:
             self._db.execute("DELETE FROM setting WHERE name = ?", (name,))
         else:
             self._db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (name, value))
-
-    def write_catalogue(self, provider: str, models: str) -> None:
-        """Keep an account's catalogue, as JSON, with its date."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO catalogue (provider, models, at) VALUES (?, ?, ?)",
-            (provider, models, self._clock()),
-        )
-
-    def read_catalogue(self, provider: str) -> tuple[str, float] | None:
-        """Return a kept catalogue and when it was read, seconds since the epoch."""
-        row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
-        return None if row is None else (row["models"], row["at"])
 
     def write_run(self, run_id: str, provider: str, title: str, sweep: str, max_cost: float | None) -> None:
         """Keep what a run asked for (`sweep` as JSON), so that its grid can be had again."""

@@ -181,13 +181,17 @@ class WaveSpeed:
             raise UnavailableError(f"The service answered, but {words}.")
         return None
 
-    async def history(self, *, model: Model | None = None, since: float, until: float) -> list[Prediction]:
+    async def history(
+        self, *, model: Model | None = None, since: float, until: float, whole: bool = True
+    ) -> list[Prediction]:
         """List the account's predictions of a span of time, newest first.
 
         Parameters
         ----------
         since, until : float
             Seconds since the epoch by the server's clock.
+        whole : bool
+            False where the list is only looked at: entries that can't be read, and what never comes, are left out.
 
         Raises
         ------
@@ -210,13 +214,13 @@ class WaveSpeed:
             if not isinstance(items, list):
                 raise UnavailableError("The history came without a list.")
             before = len(found)
-            found |= {prediction.id: prediction for prediction in _read_items(items)}
+            found |= {prediction.id: prediction for prediction in _read_items(items, whole=whole)}
             total = answers.integer(data.get("total"))
             # A server may give fewer a page than it was asked for: only the total, or a page without news, ends it.
             if total is not None and len(found) >= total:
                 return list(found.values())
             if len(found) == before:
-                if total is None:
+                if total is None or not whole:
                     return list(found.values())
                 break
         raise UnavailableError("The history did not come whole.")
@@ -427,13 +431,14 @@ def _redirected(status: int) -> QwenError:
     return error
 
 
-def _read_items(items: list[Any]) -> Iterator[Prediction]:
+def _read_items(items: list[Any], *, whole: bool) -> Iterator[Prediction]:
     for item in items:
         try:
             yield answers.read_prediction(item)
         except BadAnswerError:
             # It could be the one that is looked for.
-            break
+            if whole:
+                break
     else:
         return
     raise UnavailableError("The history holds an entry that can't be read.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from qwen_widgets import catalogue
 from qwen_widgets.core import models
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import MODELS, SHELF, find_model
+from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
 
@@ -39,16 +41,27 @@ def size(largest: int) -> dict[str, Any]:
     return {"type": "string", "minimum": 256, "maximum": largest}
 
 
+STUDIOS: list[Studio] = []
+
+
+def close_all() -> None:
+    """Close the connections of every studio that a test has made."""
+    while STUDIOS:
+        for engine in STUDIOS.pop()._engines.values():
+            portal.run(engine.client.aclose())
+
+
 def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A new studio on the same home, and a shelf that has learned nothing, as after the kernel's restart."""
     here = Studio(Settings())
     monkeypatch.setattr("qwen_widgets.studio._default", here)
+    STUDIOS.append(here)
     SHELF.learn(())
     return here
 
 
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
+def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
     monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
     monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
     restart(monkeypatch)
@@ -60,6 +73,7 @@ def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
     ]
     yield server
     SHELF.learn(())
+    close_all()
 
 
 def test_nothing_is_fetched_unasked(hosted: FaultServer) -> None:
@@ -167,7 +181,6 @@ def test_a_catalogue_of_megabytes_is_read_and_no_other_answer_is(hosted: FaultSe
     ]
     assert "lists 1,000 models" in catalogue.refresh_catalogue()[0]
     hosted.on("balance", reply(200, {"code": 200, "data": {"balance": 1, "note": "x" * (2 << 20)}}))
-    from qwen_widgets.portal import portal
     from qwen_widgets.studio import studio
 
     engine, _ = studio().engine()

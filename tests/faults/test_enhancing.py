@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,23 +20,36 @@ from qwen_widgets.core import metadata, pacing
 from qwen_widgets.core.enhancing import Enhanced
 from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError
 from qwen_widgets.grid.describe import describe
+from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
 
 
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> FaultServer:
+def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
     """A studio of this test's own behind qw.generate, on the fault server, that polls at its pace."""
     monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
     monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
     restart(monkeypatch)
-    return server
+    yield server
+    close_all()
+
+
+STUDIOS: list[Studio] = []
+
+
+def close_all() -> None:
+    """Close the connections of every studio that a test has made."""
+    while STUDIOS:
+        for engine in STUDIOS.pop()._engines.values():
+            portal.run(engine.client.aclose())
 
 
 def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A new studio on the same home, as after the kernel's restart."""
     here = Studio(Settings())
     monkeypatch.setattr("qwen_widgets.studio._default", here)
+    STUDIOS.append(here)
     engine, _ = here.engine()
     engine.usual = 0.03
     engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(0.01)
@@ -68,8 +82,6 @@ def test_a_prompt_is_enhanced_once(hosted: FaultServer, monkeypatch: pytest.Monk
 
 
 async def test_it_can_be_awaited_from_any_loop_and_on_the_portal(hosted: FaultServer) -> None:
-    from qwen_widgets.portal import portal
-
     here = studio.studio()
     mine, portals, module = await asyncio.gather(
         here.aenhance("a red fox"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from contract import ContractServer
 from kernels import Kernel
@@ -86,3 +87,32 @@ def test_the_models_are_listed_and_refreshed_in_short_lines(
     assert "Catalogue of 20" in kernel.run("%qwen models").check().stdout
     wrong = kernel.run("%qwen models --all")
     assert wrong.stderr.startswith("UsageError: %qwen models --all: it takes --refresh")
+
+
+def test_the_account_is_looked_at_and_adopted_from(
+    start_kernel: Callable[..., Kernel], contract_server: ContractServer, tmp_path: Path
+) -> None:
+    there = start_kernel(env=contract_server.env() | {"QWEN_WIDGETS_HOME": str(tmp_path / "elsewhere")})
+    there.run(LOAD).check()
+    there.run("%%qwenimage --seeds 5 --size 256x256\na red fox").check()
+    kernel = start_kernel(env=contract_server.env())
+    kernel.run(LOAD).check()
+    assert "$999.97 left" in kernel.run("%qwen balance").check().stdout
+    assert kernel.run("%qwen usage").check().stdout == "This ledger has spent nothing.\n"
+    remote = kernel.run("%qwen history --remote").check().stdout
+    (made,) = contract_server.service.predictions
+    assert remote.startswith(made)
+    assert "seed 5  a red fox" in remote
+    assert "1 of 1 are here now" in kernel.run(f"%qwen adopt {made}").check().stdout
+    again = kernel.run("%%qwenimage --seeds 5 --size 256x256\na red fox").check()
+    assert "1 already here · nothing new · $0.00" in again.stdout
+    assert len(contract_server.submits) == 1
+    for line, words in [
+        ("adopt", "say what"),
+        ("adopt ../x", "no prediction's id"),
+        ("balance now", "nothing more"),
+    ]:
+        result = kernel.run(f"%qwen {line}")
+        (sentence,) = result.stderr.strip().splitlines()
+        assert sentence.startswith("UsageError: ")
+        assert words in sentence

@@ -200,7 +200,7 @@ DOORS = {
         "studio",
     ),
     "__main__.py": ("doctor", "offline", "studio"),
-    "__init__.py": ("archive", "core", "grid", "magic", "panel", "settings", "studio", "wording"),
+    "__init__.py": ("account", "archive", "core", "grid", "magic", "panel", "settings", "studio", "wording"),
 }
 
 

@@ -1,0 +1,77 @@
+"""The ledger's rows about the account: its catalogue, what was spent, and what was made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from qwen_widgets.core.records import NO_SEED, OPEN, UNASSIGNED, Record, read_record
+from qwen_widgets.core.strays import Stray
+
+
+class AccountRows:
+    """The statements about these; a part of `Store`, on the ledger's own thread."""
+
+    _db: Any
+    _clock: Callable[[], float]
+    latest: Callable[[str, Iterable[str]], dict[str, Record]]
+    _event: Callable[..., None]
+
+    def write_catalogue(self, provider: str, models: str) -> None:
+        """Keep an account's catalogue, as JSON, with its date."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO catalogue (provider, models, at) VALUES (?, ?, ?)",
+            (provider, models, self._clock()),
+        )
+
+    def read_catalogue(self, provider: str) -> tuple[str, float] | None:
+        """Return a kept catalogue and when it was read, seconds since the epoch."""
+        row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
+        return None if row is None else (row["models"], row["at"])
+
+    def take_in(self, provider: str, stray: Stray) -> int | None:
+        """Take up a prediction that was made elsewhere, so that its picture is fetched.
+
+        Where all that it was asked with is known, and nothing here stands for that yet, it does from now on: the same
+        request costs nothing then. Otherwise it is unassigned. It costs nothing here either way.
+
+        Returns
+        -------
+        int or None
+            The row; None where the prediction is here already, or may be the answer that an open row waits for.
+        """
+        prediction, order = stray.prediction, stray.order
+        if prediction.id in self.all_prediction_ids(provider):
+            return None
+        same = self.latest(provider, [order.key]).get(order.key) if order is not None else None
+        if same is not None and same.state in OPEN:
+            return None
+        mine = order is not None and same is None
+        created = prediction.created_at.timestamp() if prediction.created_at is not None else None
+        cursor = self._db.execute(
+            "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
+            " prediction_id, created_at, sent_at, inputs) VALUES (?, ?, 'submitted', ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?)",
+            (
+                provider, order.key if order is not None and mine else f"{UNASSIGNED}{prediction.id}",
+                prediction.model, order.prompt if order is not None else stray.prompt or "(unassigned)", *stray.size,
+                NO_SEED if stray.seed is None else stray.seed,
+                prediction.id, self._clock(), created, order.inputs if order is not None else "",
+            ),
+        )  # fmt: skip
+        row_id = int(cursor.lastrowid or 0)
+        self._event(row_id, "submitted", "adopted from the account's history")
+        return row_id
+
+    def all_prediction_ids(self, provider: str) -> set[str]:
+        """Return the ids of all predictions that this ledger has, the unassigned ones too."""
+        rows = self._db.execute(
+            "SELECT prediction_id FROM purchase WHERE provider = ? AND prediction_id IS NOT NULL", (provider,)
+        )
+        return {row[0] for row in rows.fetchall()}
+
+    def bought(self) -> list[Record]:
+        """Return the rows that cost money when they were sent, oldest first."""
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE price > 0 AND sent_at IS NOT NULL ORDER BY sent_at"
+        )
+        return [record for record in map(read_record, rows.fetchall()) if record.spent > 0]

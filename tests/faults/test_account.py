@@ -1,0 +1,213 @@
+"""The account: its balance, what was spent, and what was made elsewhere in the last seven days."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import CANARY
+from server import OPTIMIZER, FaultServer, edited, lose_answer, reply, with_data
+
+import qwen_widgets as qw
+from qwen_widgets import account, archive
+from qwen_widgets.core import pacing
+from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.models import DEFAULT_MODEL
+from qwen_widgets.portal import portal
+from qwen_widgets.settings import Settings
+from qwen_widgets.studio import Studio
+
+FOX = {"prompt": "a red fox", "size": "256*256", "seed": 7}
+
+
+STUDIOS: list[Studio] = []
+
+
+def close_all() -> None:
+    """Close the connections of every studio that a test has made."""
+    while STUDIOS:
+        for engine in STUDIOS.pop()._engines.values():
+            portal.run(engine.client.aclose())
+
+
+def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    here = Studio(Settings())
+    monkeypatch.setattr("qwen_widgets.studio._default", here)
+    STUDIOS.append(here)
+    engine, _ = here.engine()
+    engine.usual = 0.03
+    engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(0.01)
+    return here
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
+    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
+    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
+    restart(monkeypatch)
+    yield server
+    close_all()
+
+
+def test_the_balance_is_told(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = account.balance_lines()
+    assert ": $12.50 left" in line
+    hosted.on("balance", reply(500, "no"))
+    with pytest.raises(QwenError, match="HTTP 500"):
+        account.balance_lines()
+    monkeypatch.setenv("QWEN_WIDGETS_PROVIDER", "offline")
+    assert account.balance_lines() == [
+        "The embedded service costs nothing and has no balance; with a key this is the account's."
+    ]
+
+
+def test_what_was_spent_is_told_by_day_and_model(hosted: FaultServer) -> None:
+    assert account.usage_lines() == ["This ledger has spent nothing."]
+    qw.generate("a red fox", seeds="1-2", sizes="256x256")
+    qw.generate("a red fox", seeds="1-2", sizes="256x256")
+    qw.enhance("a red fox")
+    hosted.on_submit(reply(400, "no"))
+    qw.generate("a red fox", seeds="3", sizes="256x256")
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_submit(lose_answer)
+    hosted.on_history(reply(500), times=None)
+    qw.generate("a red fox", seeds="4", sizes="256x256")
+    lines = account.usage_lines()
+    today = f"{time.strftime('%Y-%m-%d')}  "
+    assert [line.split() for line in lines[:2]] == [
+        [today.strip(), "qwen-image-2.0", "3", "pictures", "$0.081"],
+        [today.strip(), "wavespeed-ai/prompt-optimizer", "1", "text", "$0.001"],
+    ]
+    assert lines[2] == "$0.082 in all, $0.027 of it with an unknown outcome."
+    table = qw.usage()
+    assert list(table["count"]) == [3, 1]
+    assert list(table["model"]) == [DEFAULT_MODEL.id, OPTIMIZER]
+
+
+def test_what_the_ledger_does_not_know_is_listed(hosted: FaultServer) -> None:
+    nothing = ["The account's last seven days hold nothing that this ledger doesn't know."]
+    qw.generate("a red fox", seeds=1, sizes="256x256")
+    assert account.remote_lines() == nothing
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.add(DEFAULT_MODEL.id, FOX, created=time.time() - 8 * 24 * 3600)
+    line, last = account.remote_lines()
+    assert line.startswith(made.id)
+    assert line.endswith(" qwen-image-2.0  seed 7  a red fox")
+    assert last.startswith("1 prediction that this ledger doesn't know")
+
+
+def test_an_adopted_picture_stands_for_its_request(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    (row,) = account.adopt(made.id)
+    assert (row.state, row.prompt, row.seed, row.size, row.spent) == ("stored", "a red fox", 7, (256, 256), 0)
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert grid[0, 0].cached
+    assert hosted.submits == []
+    assert account.remote_lines()[0].startswith("The account's last seven days hold nothing")
+    with pytest.raises(InputError, match="in this ledger already"):
+        account.adopt(made.id)
+    assert account.adopt_lines("all") == [
+        "There is nothing to adopt: %qwen history --remote lists what this ledger doesn't know."
+    ]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {**FOX, "seed": -1},
+        {"prompt": "a red fox"},
+        {"size": "256*256", "seed": 7},
+        {**FOX, "size": "256x256"},
+        {**FOX, "prompt": "x" * 900},
+        {**FOX, "prompt": None, "seed": "seven", "size": 7},
+    ],
+)
+def test_what_is_not_told_is_not_made_up(inputs: dict[str, Any], hosted: FaultServer) -> None:
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_history(edited(lambda answer: answer["data"]["items"][0].update(input=inputs)), times=None)
+    (row,) = account.adopt(made.id)
+    assert row.state == "stored"
+    assert row.unassigned
+    assert row.seed == (7 if inputs.get("seed") == 7 else None)
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert not grid[0, 0].cached
+    assert any("#1 " in line for line in archive.history_lines(""))
+
+
+def test_all_are_adopted_but_for_failed_ones_and_other_models(hosted: FaultServer) -> None:
+    for seed in range(5):
+        hosted.add(DEFAULT_MODEL.id, {**FOX, "seed": seed})
+    hosted.add(OPTIMIZER, {"text": "a fox", "mode": "image", "style": "anime"})
+    hosted.add("maker/video/text-to-video", {"prompt": "a fox"})
+    failed = hosted.add(DEFAULT_MODEL.id, {**FOX, "seed": 99})
+
+    def fail(answer: Any) -> None:
+        for item in answer["data"]["items"]:
+            item["status"] = "failed" if item["id"] == failed.id else "completed"
+
+    hosted.on_history(edited(fail), times=None)
+    assert account.adopt_lines("all") == [
+        "6 of 6 are here now; %qwen history shows them, and they cost nothing."
+    ]
+    assert qw.enhance("a fox", style="anime").cached
+    assert len(account.remote_lines()) == 3
+    assert hosted.submits == []
+
+
+def test_what_is_no_picture_is_said(hosted: FaultServer) -> None:
+    made = hosted.add("maker/video/text-to-video", {"prompt": "a fox"})
+    hosted.on_picture(reply(200, b"\x00\x00\x00\x18ftypmp42"))
+    lines = account.adopt_lines(made.id)
+    assert lines[0].startswith("0 of 1 are here now")
+    assert "not a PNG, JPEG or WebP" in lines[1]
+
+
+def test_one_that_failed_costs_nothing_and_is_said(hosted: FaultServer) -> None:
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_result(with_data(status="failed", error="no"), times=None)
+    assert "could not make it: no" in account.adopt_lines(made.id)[1]
+    assert account.usage_lines() == ["This ledger has spent nothing."]
+
+
+@pytest.mark.parametrize(
+    ("which", "words"), [("../../balance", "no prediction's id"), ("f" * 32, "knows no such prediction")]
+)
+def test_an_id_that_is_none_is_one_sentence(which: str, words: str, hosted: FaultServer) -> None:
+    with pytest.raises(InputError, match=words):
+        account.adopt(which)
+
+
+def test_a_lost_answer_is_not_adopted_from_under_its_row(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_submit(lose_answer)
+    hosted.on_history(reply(500), times=5)
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert grid[0, 0].state == "unknown"
+    hosted.forget("history")
+    assert account.adopt("all") == []
+    archive.resume()
+    again = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert again[0, 0].cached
+    assert len(hosted.submits) == 1
+
+
+def test_entries_that_can_not_be_read_hide_no_others(hosted: FaultServer) -> None:
+    hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_history(edited(lambda answer: answer["data"]["items"].insert(0, {"id": "../x"})))
+    assert len(account.remote_lines()) == 2
+
+
+def test_a_ring_of_foreign_words_stays_on_its_line(hosted: FaultServer) -> None:
+    hosted.add(DEFAULT_MODEL.id, {**FOX, "prompt": "a\nb\x1b[2J" + "x" * 500})
+    line, _ = account.remote_lines()
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert len(line) < 250
