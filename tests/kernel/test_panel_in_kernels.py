@@ -1,0 +1,115 @@
+"""The panel in real kernels: a cell that computes stops neither its run nor its clicks, on each ipykernel."""
+
+from __future__ import annotations
+
+import pytest
+from kernels import Kernel, Message, Result
+
+LOAD = "%load_ext qwen_widgets\n%config QwenMagics.offline_seconds = 0.3\nimport qwen_widgets as qw"
+PANEL = "panel = qw.Panel('a red fox', seeds='1-8', size='256x256')\npanel"
+#: Ten seconds of one cell: computing without a break, which gives other threads their turns, and nothing else.
+COMPUTES = """
+import time
+end = time.monotonic() + {seconds}
+while time.monotonic() < end:
+    sum(range(1000))
+print('computed')
+"""
+
+
+def bridge(result: Result) -> str:
+    """The comm of the panel's bridge, which takes what is pressed."""
+    (found,) = [
+        message.content["comm_id"]
+        for message in result.comms
+        if message.type == "comm_open" and "magic" in message.content["data"].get("state", {})
+    ]
+    return found
+
+
+def press(kernel: Kernel, comm: str, what: str, subshell: bool = True, **fields: object) -> str:
+    return kernel.comm_msg(
+        comm, {"method": "custom", "content": {"type": what, "fields": fields}}, subshell=subshell
+    )
+
+
+def pictures(message: Message) -> int:
+    """How many pictures a message brings to the page."""
+    return sum(bytes(buffer[:3]) == b"\xff\xd8\xff" for buffer in message.buffers)
+
+
+@pytest.mark.parametrize("subshell", [False, True], ids=["shell", "subshell"])
+def test_a_panel_runs_on_while_a_cell_computes_and_no_click_is_lost(kernel: Kernel, subshell: bool) -> None:
+    kernel.run(LOAD).check()
+    comm = bridge(kernel.run(PANEL).check())
+    kernel.run("%config QwenMagics.at_once = 2").check()
+    kernel.wait(press(kernel, comm, "run", subshell))
+    before = len(kernel.log)
+    busy = kernel.send(COMPUTES.format(seconds=10))
+    # While it computes: the first run's pictures arrive, and two more presses are made.
+    kernel.iopub_until(lambda m: m.type == "comm_msg" and pictures(m), since=before)
+    clicks = [
+        press(kernel, comm, "run", subshell, prompt="a blue fox"),
+        press(kernel, comm, "run", subshell, prompt="a green fox"),
+    ]
+    result = kernel.wait(busy).check()
+    assert result.stdout == "computed\n"
+    arrived = [
+        m for m in kernel.log[before:] if m.channel == "iopub" and m.type == "comm_msg" and pictures(m)
+    ]
+    in_time = sum(pictures(m) for m in arrived if m.time < result.ended)
+    # Several, one after another: how many depends on what computing leaves of the machine.
+    assert in_time >= 3
+    for click in clicks:
+        kernel.wait(click)
+    kernel.run("_ = panel.wait(60)").check()
+    seen = kernel.run("print(panel.grid.prompts, {c.state for c in panel.grid}, panel.message)").check()
+    assert seen.stdout == "('a red fox', 'a blue fox', 'a green fox') {'stored'} \n"
+
+
+def test_pressing_and_running_leave_the_kernels_loop_alone(kernel: Kernel) -> None:
+    kernel.run(LOAD).check()
+    comm = bridge(kernel.run(PANEL).check())
+    kernel.run(
+        "import asyncio\nloop = asyncio.get_running_loop()\nbefore = (len(asyncio.all_tasks(loop)), asyncio.Task, asyncio.run)"
+    ).check()
+    for what in ("run", "die", "stop", "undo", "run"):
+        kernel.wait(press(kernel, comm, what))
+    kernel.run("_ = panel.wait(60)").check()
+    same = "print(loop is asyncio.get_running_loop(), before == (len(asyncio.all_tasks(loop)), asyncio.Task, asyncio.run))"
+    assert kernel.run(same).check().stdout == "True True\n"
+
+
+def test_two_panels_do_not_mix(kernel: Kernel) -> None:
+    kernel.run(LOAD).check()
+    comms = [
+        bridge(kernel.run(f"{name} = qw.Panel('{name}', seeds='1-{count}', size='256x256')\n{name}").check())
+        for name, count in (("fox", 3), ("owl", 4))
+    ]
+    clicks = [press(kernel, comm, "run") for comm in comms]
+    for click in clicks:
+        kernel.wait(click)
+    kernel.run("_ = fox.wait(60), owl.wait(60)").check()
+    seen = kernel.run("print(fox.grid.prompts, len(fox.grid), owl.grid.prompts, len(owl.grid))").check()
+    assert seen.stdout == "('fox',) 3 ('owl',) 4\n"
+
+
+def test_the_magic_opens_a_panel_with_a_prompt(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    result = kernel_one.run("%qwen panel a {red|blue} fox").check()
+    (shown, snapshot) = result.displays
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    assert "qw-snapshot" in snapshot["data"]["text/html"]
+    states = [m.content["data"].get("state", {}) for m in result.comms]
+    assert "a {red|blue} fox" in [state.get("value") for state in states]
+
+
+def test_a_notebook_without_a_page_gets_the_snapshot_of_a_panels_run(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    kernel_one.run(
+        "panel = qw.Panel('a red fox', seeds='1-2', size='256x256')\npanel.run()\npanel.wait()",
+        allow_stdin=False,
+    ).check()
+    result = kernel_one.run("panel", allow_stdin=False).check()
+    (shown,) = result.displays
+    assert shown["data"]["text/html"].count("data:image/jpeg;base64,") == 2
