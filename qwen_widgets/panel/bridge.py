@@ -12,7 +12,7 @@ from traitlets import Dict, Unicode
 _STATIC = Path(__file__).parent / "static"
 #: The fields that the page sends with a press, and the kind of each; a dropdown's is the place in its options.
 _FIELDS = (
-    ("prompt", str), ("title", str), ("ratio", int), ("model", int),
+    ("prompt", str), ("title", str), ("suggestion", str), ("style", int), ("model", int), ("ratio", int),
     ("width", int), ("height", int), ("seed", int), ("count", int),
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any
 from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, validate
 
 from qwen_widgets.core import syntax
+from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
 from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
@@ -48,6 +49,9 @@ class Controls(HasTraits):
     seed_locked = Bool(default_value=True)
     #: Short names, comma-separated; several are run side by side.
     model = Unicode(DEFAULT_MODEL.name)
+    #: How the enhancer writes, and what it has written: accepted or dropped, until then it can be edited.
+    style = Unicode(DEFAULT_STYLE)
+    suggestion = Unicode()
     max_cost = Float(None, allow_none=True)
     locked = Tuple()
     compact = Bool(default_value=False)
@@ -94,6 +98,10 @@ class Controls(HasTraits):
     @validate("model")
     def _check_model(self, proposal: Any) -> str:
         return ",".join(model.name for model in read_models(proposal["value"]))
+
+    @validate("style")
+    def _check_style(self, proposal: Any) -> str:
+        return check_style(proposal["value"])
 
     @validate("title")
     def _check_title(self, proposal: Any) -> str:

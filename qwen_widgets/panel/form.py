@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as w
 from traitlets import HasTraits
 
+from qwen_widgets.core.enhancer import OPTIMIZER, STYLES
 from qwen_widgets.core.models import HIGHEST_SEED, Model
 from qwen_widgets.grid.describe import money
 from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, STEP
@@ -18,6 +19,9 @@ _BUTTONS = {
     "run": ("Generate", "Run what the controls say (Control+Enter in the prompt)"),
     "stop": ("Stop", "Buy nothing more; what is paid for still arrives"),
     "die": ("", "Draw a new seed"),
+    "enhance": (f"Enhance · {money(float(OPTIMIZER.price))}", "Have the Prompt Enhancer reword the prompt"),
+    "accept": ("Accept", "Put these words into the prompt; Undo brings the old ones back"),
+    "dismiss": ("Dismiss", "Leave the prompt as it is"),
     "last": ("use last", "Take the seeds of the last run"),
     "magic": ("Copy as magic", "Copy the %%qwenimage cell of these controls"),
     "python": ("Copy as Python", "Copy the Python line of these controls"),
@@ -26,9 +30,10 @@ _BUTTONS = {
     "redo": ("Redo", "The prompt after this one"),
     "reset": ("Reset", "All controls as they were at first, and an empty grid"),
 }
+_CHOSEN = ("ratio", "model", "style")
 #: Texts of a place of their own, and what a page reads them out as.
 _PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-error": "alert",
-           "model-error": "alert", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+           "model-error": "alert", "changes": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
 
 
 class Form:
@@ -36,12 +41,11 @@ class Form:
 
     Parameters
     ----------
-    models : sequence of Model
     press : callable
         ``(what)``: a button was pressed.
     """
 
-    def __init__(self, models: Sequence[Model], press: Callable[[str], None]) -> None:
+    def __init__(self, press: Callable[[str], None]) -> None:
         self.buttons: dict[str, w.Button] = {}
         for name, (text, tip) in _BUTTONS.items():
             button = w.Button(description=text, tooltip=tip)
@@ -56,6 +60,8 @@ class Form:
         self.roles = {f"qw-p-{name}": role for name, role in _PLACES.items() if role}
         self.controls: dict[str, Any] = {
             "prompt": w.Textarea(description="Prompt", placeholder="what the picture should show", rows=3),
+            "style": w.Dropdown(description="Enhance as", options=STYLES),
+            "suggestion": w.Textarea(description="Enhanced", rows=3),
             "title": w.Text(description="Title", placeholder="heading of the grid"),
             "ratio": w.Dropdown(description="Ratio"),
             "model": w.Dropdown(description="Model"),
@@ -74,8 +80,9 @@ class Form:
         # ipywidgets gives these no name that a page could read out.
         self.names = {"qw-p-slider": "Seed", "qw-p-seed": "Seed, as a number", "qw-p-linked": "Keep width to height",
                       "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed"}  # fmt: skip
+        #: Rows that are there only at times.
+        self.hidden: dict[str, Any] = {"custom": None, "suggested": None}
         self._together: tuple[Model, ...] = ()
-        self.offer(models)
 
     def offer(self, models: Sequence[Model], together: Sequence[Model] = ()) -> None:
         """Fill the model dropdown; `together` are models that a run takes side by side."""
@@ -121,6 +128,12 @@ class Form:
         if control.value != value:
             control.value = value
 
+    def unfold(self, row: str, yes: bool) -> None:
+        """Show or hide a row that is there only at times."""
+        display = None if yes else "none"
+        if self.hidden[row].layout.display != display:
+            self.hidden[row].layout.display = display
+
     def disable(self, name: str, no: bool) -> None:
         """Say whether a control or a button can't be used now."""
         control: Any = self.controls.get(name) or self.buttons[name]
@@ -130,15 +143,16 @@ class Form:
     def fields(self) -> dict[str, Any]:
         """Return the fields as the page reads them off its own controls."""
         found = {}
-        for name in ("prompt", "title", "width", "height", "seed", "count"):
+        for name in ("prompt", "title", "suggestion", "width", "height", "seed", "count"):
             found[name] = self.controls[name].value
-        for name in ("ratio", "model"):
+        for name in _CHOSEN:
             found[name] = self.controls[name].index
         return found
 
     def options(self) -> dict[str, list[str]]:
         """Return the values of the dropdowns."""
-        return {name: [value for _, value in self.controls[name].options] for name in ("ratio", "model")}
+        found = {name: self.controls[name].options for name in _CHOSEN}
+        return {name: [one if isinstance(one, str) else one[1] for one in found[name]] for name in found}
 
     @staticmethod
     def write(widget: Any, **values: Any) -> None:
@@ -152,6 +166,8 @@ class Form:
         c, b, p = self.controls, self.buttons, self.places
         rows: list[tuple[str, list[w.Widget]]] = [
             ("prompts", [c["prompt"], p["length"], p["prompt-error"]]),
+            ("words", [c["style"], b["enhance"]]),
+            ("suggested", [c["suggestion"], p["changes"], b["accept"], b["dismiss"]]),
             ("pair", [c["ratio"], c["model"]]),
             ("custom", [c["width"], c["height"], c["linked"]]),
             ("error", [p["size-error"], p["model-error"]]),
@@ -169,7 +185,8 @@ class Form:
             box = w.Box(children)
             box.add_class(f"qw-p-row-{kind}")
             boxes.append(box)
-        self.custom = boxes[2]
+            if kind in self.hidden:
+                self.hidden[kind] = box
         left = w.VBox([*boxes, bridge])
         left.add_class("qw-p-controls")
         whole = Whole([left, results])

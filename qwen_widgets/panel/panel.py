@@ -15,7 +15,7 @@ from traitlets import Bool, Int, TraitError, Unicode
 from qwen_widgets import archive
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError, QwenError
-from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS
+from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS, find_model
 from qwen_widgets.core.sweep import ModelsLike, SeedsLike, Sweep, read_models, read_seeds
 from qwen_widgets.grid.describe import cell_actions
 from qwen_widgets.grid.grid import Grid
@@ -25,6 +25,7 @@ from qwen_widgets.panel.bridge import Bridge, read_fields
 from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
 from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.results import Results
+from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.steps import Steps
 from qwen_widgets.panel.words import as_magic, as_python, sentence
 from qwen_widgets.portal import portal
@@ -35,7 +36,7 @@ _PAUSE = 0.12
 #: The way to go on from a cell that the panel adds to the grid's own, and those of the grid that ask for other seeds.
 _BRANCH = Action("start here", "", key="branch")
 _OTHER_SEEDS = ("more", "all")
-_PRESSES = ("run", "stop", "die", "last", "undo", "redo", "reset", "fields")
+_PRESSES = ("enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset", "fields")
 
 
 def _shown(work: Callable[..., None]) -> Callable[..., None]:
@@ -123,6 +124,7 @@ class Panel(Controls):
         self._pending: list[Future[None]] = []
         self._closed = False
         self._last = ""
+        self._rewording = Rewording(self)
         self._turn: asyncio.Lock | None = None
         self._queue: list[_Ask] = []
         self._job: Job | None = None
@@ -145,16 +147,20 @@ class Panel(Controls):
             setattr(self, name, value)
         self._steps = Steps(prompt)
         self._results = Results(self)
-        self._form = Form(MODELS, self._press)
-        self._form.offer(MODELS, chosen)
+        # With the limits and prices of the account's catalogue, where it has been asked for.
+        offered = tuple(find_model(model.id) for model in MODELS)
+        self._form = Form(self._press)
+        self._form.offer(offered, chosen)
         # Before the dropdown shows it: models that are run together are an option of their own.
-        self.observe(lambda _: self._form.offer(MODELS, self._models), names="model")
+        self.observe(lambda _: self._form.offer(offered, self._models), names="model")
         self._form.offer_sizes(PRESETS)
         self._bridge = Bridge(names=self._form.names | {"roles": self._form.roles})
         self._bridge.on_press = self._pressed
         for name in (
             "prompt",
             "title",
+            "style",
+            "suggestion",
             "ratio",
             "model",
             "width",
@@ -169,7 +175,18 @@ class Panel(Controls):
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
         self.observe(
             self._changed,
-            names=["prompt", "title", "size", "ratio", "seeds", "model", "max_cost", "compact", "locked"],
+            names=[
+                "prompt",
+                "title",
+                "suggestion",
+                "size",
+                "ratio",
+                "seeds",
+                "model",
+                "max_cost",
+                "compact",
+                "locked",
+            ],
         )
         if run is not None:
             self._open(run)
@@ -314,6 +331,41 @@ class Panel(Controls):
         if request.seed is not None:
             self.seeds = str(request.seed)
 
+    def enhance(self) -> None:
+        """Ask the enhancer for other words, in the background; they are the `suggestion`, and nothing is taken yet.
+
+        Raises
+        ------
+        InputError
+            The box holds several prompts, or none: nothing was asked.
+        """
+        text = self._rewording.one_prompt()
+        self._say(None)
+        self._runs.append(portal.submit(self._suggest(text)))
+
+    async def _suggest(self, text: str) -> None:
+        try:
+            await self._rewording.ask(text)
+        except Exception as error:  # noqa: BLE001
+            self._say(error)
+        finally:
+            self._changed()
+
+    def accept(self) -> None:
+        """Put the suggestion into the box; `undo` brings the prompt back."""
+        text = self._rewording.accept()
+        if text:
+            self._steps.record(self.prompt)
+            self.prompt = text
+            self._steps.record(self.prompt)
+
+    def dismiss(self) -> None:
+        """Drop the suggestion."""
+        self._rewording.dismiss()
+
+    def _sweep(self) -> Sweep:
+        return self._rewording.noted(super()._sweep())
+
     def magic(self) -> str:
         """Return the `%%qwenimage` cell of what the controls say."""
         return as_magic(self.prompt, **self._said)
@@ -395,9 +447,9 @@ class Panel(Controls):
         elif what in ("die", "last"):
             if not self._is_locked("seed"):
                 (self.draw if what == "die" else self.use_last)()
-        elif what in ("undo", "redo"):
+        elif what in ("undo", "redo", "enhance", "accept", "dismiss"):
             if not self._is_locked("prompt"):
-                (self.undo if what == "undo" else self.redo)()
+                getattr(self, what)()
         elif what == "reset":
             self.reset()
 
@@ -430,8 +482,10 @@ class Panel(Controls):
         form = self._form
         form.show("slider", self.seed)
         form.show("seed", self.seed)
-        form.custom.layout.display = "" if self.ratio == CUSTOM else "none"
-        form.say("seeds", f"seeds {self.seeds}" if self.count > 1 else "")
+        form.unfold("custom", self.ratio == CUSTOM)
+        form.unfold("suggested", bool(self.suggestion))
+        form.write(form.places["changes"], value=self._rewording.changes())
+        form.disable("enhance", self._rewording.asking or "prompt" in self.locked)
         for lock, names in LOCKABLE.items():
             for name in names:
                 none = name in LOCKABLE["size"] and not self._asked_size
@@ -473,6 +527,8 @@ class Panel(Controls):
             )
         except QwenError as error:
             return "", sentence(error)
+        if job.grid.provider.offline:
+            self._form.write(self._form.buttons["enhance"], description="Enhance · no cost")
         return job.line, ""
 
     def _length(self) -> str:

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO
+from qwen_widgets.grid.marks import mark
 from qwen_widgets.grid.recipe import quoted
 
 
@@ -21,6 +22,12 @@ def as_html(text: str, kind: str = "") -> str:
     return str(
         Markup('<span class="{}">{}</span>').format(f"qw-p-{kind}", text) if kind else Markup.escape(text)
     )
+
+
+def as_marks(text: str, against: str) -> str:
+    """Return a text as HTML, with what it adds to another one and what it drops marked."""
+    tags = {"same": Markup("{}"), "added": Markup("<ins>{}</ins>"), "dropped": Markup("<del>{}</del>")}
+    return str(Markup("").join(tags[kind].format(words) for kind, words in mark(text, against, alike=0.0)))
 
 
 def as_magic(

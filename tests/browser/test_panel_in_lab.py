@@ -173,6 +173,31 @@ def test_what_was_typed_while_the_kernel_was_busy_is_what_runs(lab, page, open_p
     assert panel.prompt.input_value() == "an owl that nobody has run yet"
 
 
+def test_other_words_are_suggested_and_an_inserted_cell_runs_them(lab, page, open_panel):
+    panel = open_panel("words", "print([row.original for row in panel.grid.sweep.rows])")
+    panel.part("style").locator("select").select_option("photographic")
+    panel.press("enhance")
+    panel.part("suggestion").locator("textarea").wait_for()
+    assert panel.part("changes").locator("ins").count() > 0
+    lab.screenshot(page, "panel-suggestion")
+    panel.press("accept")
+    page.wait_for_function("document.querySelector('.qw-p-prompt textarea').value.length > 40")
+    panel.part("suggestion").locator("textarea").wait_for(state="hidden")
+    text = panel.prompt.input_value()
+    panel.press("run")
+    panel.filled(3)
+    assert python(lab, page, 2) == "['a red boat on a lake at sunset']"
+    panel.press("insert")
+    page.wait_for_function("document.querySelector('.qw-p-insert.qw-p-done')")
+    below = page.evaluate(CELLS)[2]
+    assert below[2].startswith("%%qwenimage --seeds 1-3")
+    assert below[2].endswith(text)
+    panel.press("undo")
+    page.wait_for_function(
+        "document.querySelector('.qw-p-prompt textarea').value === 'a red boat on a lake at sunset'"
+    )
+
+
 def test_two_panels_do_not_mix(lab, page, open_panel):
     one = open_panel("two", panel=PANEL + "\ndisplay(panel)\nqw.Panel('an owl', seeds='7-8', size='16:9')")
     other = PanelPage(page, 1)

@@ -190,6 +190,7 @@ DOORS = {
         "account",
         "archive",
         "core.enhancer",
+        "core.enhancing",
         "core.errors",
         "core.models",
         "core.sweep",

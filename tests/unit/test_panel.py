@@ -320,6 +320,50 @@ def test_an_extended_grid_and_the_panel_go_on_together(panel):
     assert sum(cell.state == "stored" for cell in panel.grid) == 5
 
 
+# --- other words ----------------------------------------------------------------------------------------------
+
+
+def test_an_enhanced_prompt_is_looked_at_edited_accepted_and_undone(panel):
+    panel.enhance()
+    panel.wait(30)
+    assert panel.suggestion.startswith("a red fox")
+    assert panel.suggestion != "a red fox"
+    assert panel.prompt == "a red fox"
+    look(panel)
+    assert "<ins>" in panel._form.places["changes"].value
+    panel.suggestion += ", in the rain"
+    forge(panel, {"type": "accept", "fields": {}})
+    assert panel.prompt.endswith(", in the rain")
+    assert panel.suggestion == ""
+    panel.run()
+    panel.wait(30)
+    (row,) = panel.grid.sweep.rows
+    assert (row.original, row.style) == ("a red fox", "default")
+    panel.undo()
+    assert panel.prompt == "a red fox"
+
+
+def test_what_is_dismissed_leaves_the_prompt_and_is_not_asked_for_twice(new_panel, hosted):
+    panel = new_panel("a red fox", seeds="1")
+    for _ in range(2):
+        panel.style = "anime"
+        panel.enhance()
+        panel.wait(30)
+        assert panel.message == ""
+        assert panel.suggestion
+        panel.dismiss()
+        assert (panel.prompt, panel.suggestion) == ("a red fox", "")
+    assert len(hosted.submits) == 1
+
+
+def test_several_prompts_are_not_enhanced_at_once(panel):
+    panel.prompt = "a {red|blue} fox"
+    with pytest.raises(InputError, match="2 prompts"):
+        panel.enhance()
+    forge(panel, {"type": "enhance", "fields": {}})
+    assert "2 prompts" in panel._form.places["prompt-error"].value
+
+
 # --- leaving with code ----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@
 const FIELDS = {
 	prompt: [".qw-p-prompt textarea", (el) => el.value],
 	title: [".qw-p-title input", (el) => el.value],
+	suggestion: [".qw-p-suggestion textarea", (el) => el.value],
+	style: [".qw-p-style select", (el) => el.selectedIndex],
 	ratio: [".qw-p-ratio select", (el) => el.selectedIndex],
 	model: [".qw-p-model select", (el) => el.selectedIndex],
 	width: [".qw-p-width input", (el) => whole(el.value)],
@@ -15,7 +17,7 @@ const FIELDS = {
 	count: [".qw-p-count input", (el) => whole(el.value)],
 };
 /** Buttons whose press goes through here, with the fields. */
-const PRESSES = ["run", "stop", "die", "last", "undo", "redo", "reset"];
+const PRESSES = ["run", "stop", "enhance", "accept", "dismiss", "die", "last", "undo", "redo", "reset"];
 /** What a text field does with Control by itself. */
 const EDITING = "zyaxcv";
 const SAID = 1500; // milliseconds for which a button says what it has done
