@@ -76,7 +76,7 @@ began = time.monotonic()
 grid = studio.run(job)
 took = time.monotonic() - began
 time.sleep(0.3)
-viewer = grid._views[0]._viewer
+viewer = grid._views[0].viewer
 arrived = sum(1 for name in viewer.get_state() if name[0] == "p" and name[1:].isdigit() and viewer.get_state(name)[name])
 times = [at for at, kind, *_ in sent if kind == "comm_msg"]
 most = max((sum(1 for other in times if at <= other < at + 1) for at in times), default=0)

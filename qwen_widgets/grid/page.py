@@ -18,10 +18,12 @@ from markupsafe import Markup
 
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.marks import brief
-from qwen_widgets.grid.snapshot import picture_kind
+from qwen_widgets.grid.snapshot import picture_kind, widest_tile
 from qwen_widgets.grid.view import Action, CellView, GridView
 
 _NO_CHOICES = Choices()
+#: What a row stands for; a column is a seed.
+_ROW_AXES = ("prompt", "model", "size")
 _NO_ACTIONS: Mapping[tuple[int, int], Sequence[Action]] = MappingProxyType({})
 
 
@@ -47,8 +49,8 @@ def render_viewer_page(
     cells = [_at_rest(cell) for cell in view.cells]
     data = {
         "head": head_of(replace(view, running=False, message="", take=""), len(cells)),
-        "cells": [asdict(cell) for cell in cells],
-        "pictures": [_base64(cell, pictures) for cell in cells],
+        "cells": [cell_of(view, cell) for cell in cells],
+        "pictures": [_address(cell, pictures) for cell in cells],
         "choices": choices.to_json(),
         "actions": {
             # A page has nobody who could do it: what is only a button stays away.
@@ -74,10 +76,46 @@ def render_viewer_page(
 def head_of(view: GridView, places: int) -> dict[str, Any]:
     """Return what a page needs beside the cells; long prompts are cut to their marks, as in the snapshot."""
     head = asdict(replace(view, cells=()))
-    del head["cells"], head["magic"]
+    for name in ("cells", "magic", "facts", "foot"):
+        del head[name]
+    head["title"] = view.title or "grid"
+    head["line"] = " · ".join(view.facts)
+    progress = f"{view.done} of {view.total}" + (f", {view.failed} failed" if view.failed else "")
+    head["said"] = progress if view.running else f"finished: {progress}"
     for row, shown in zip(head["rows"], view.rows, strict=True):
-        row["parts"] = brief(shown.parts or (("same", shown.prompt),))
-    return {**head, "places": places}
+        whole = shown.parts or (("same", shown.prompt),)
+        row["parts"] = brief(whole)
+        row["cut"] = row["parts"] != whole
+    for row, ids in zip(head["rows"], _ids(view), strict=True):
+        row["ids"] = ids
+    several = [axis for axis in _ROW_AXES if len({getattr(row, axis) for row in view.rows}) > 1]
+    if len(view.columns) > 1:
+        several.append("seed")
+    return {**head, "places": places, "several": several, "widest": widest_tile(view)}
+
+
+def _ids(view: GridView) -> list[dict[str, int]]:
+    """Return where each row stands on its axes: the first row that has the same prompt, model, size."""
+    found: list[dict[str, int]] = []
+    for r, row in enumerate(view.rows):
+        ids = {
+            axis: next(at for at, one in enumerate(view.rows) if getattr(one, axis) == getattr(row, axis))
+            for axis in _ROW_AXES
+        }
+        # Rows that nothing tells apart stay rows of their own.
+        found.append({**ids, "prompt": -r} if ids in found else ids)
+    return found
+
+
+def cell_of(view: GridView, cell: CellView) -> dict[str, Any]:
+    """Return what a page needs of a cell."""
+    told = (cell.title, cell.reason, cell.paid, cell.next_step)
+    if cell.title or cell.reason:
+        tooltip = "\n".join(text for text in told if text)
+    else:
+        label = view.columns[cell.column].label
+        tooltip = " · ".join(text for text in (label, cell.cost, cell.warning) if text)
+    return {**asdict(cell), "tooltip": tooltip}
 
 
 def _at_rest(cell: CellView) -> CellView:
@@ -85,9 +123,10 @@ def _at_rest(cell: CellView) -> CellView:
     return replace(cell, state="waiting", since=0.0) if cell.state == "running" else cell
 
 
-def _base64(cell: CellView, pictures: Mapping[tuple[int, int], bytes]) -> str:
+def _address(cell: CellView, pictures: Mapping[tuple[int, int], bytes]) -> str:
     picture = pictures.get((cell.row, cell.column), b"") if cell.state == "stored" else b""
-    return base64.b64encode(picture).decode("ascii") if picture_kind(picture) else ""
+    kind = picture_kind(picture)
+    return f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}" if kind else ""
 
 
 def _read(name: str) -> str:

@@ -121,7 +121,7 @@ def _render(
 ) -> str:
     columns = len(view.columns)
     room = (_PAGE - _HEADER) // max(columns, 1) - _GAP
-    widest = max((_limit(cell) for cell in view.cells if cell.state != "blank"), default=_WIDEST)
+    widest = widest_tile(view)
     tiles = [
         _tile(cell, pictures.get((cell.row, cell.column), b""), choices[cell.row, cell.column], room)
         for cell in view.cells
@@ -159,6 +159,11 @@ def _runs(parts: Parts) -> tuple[_Run, ...]:
         start = len(text) - len(text.lstrip())
         cut.append(_Run(kind, text[:start], words, text[start + len(words) :]))
     return tuple(cut)
+
+
+def widest_tile(view: GridView) -> int:
+    """Return how wide the tiles of a grid may get where nobody asks for more, pixels."""
+    return max((_limit(cell) for cell in view.cells if cell.state != "blank"), default=_WIDEST)
 
 
 def _limit(cell: CellView) -> int:

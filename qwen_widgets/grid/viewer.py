@@ -14,7 +14,7 @@ import anywidget
 
 from qwen_widgets.core.errors import clean
 from qwen_widgets.grid.choices import MOST_STARS, VERDICTS, Choices, Vote, is_whole, read_vote
-from qwen_widgets.grid.page import head_of, render_viewer_page, words
+from qwen_widgets.grid.page import cell_of, head_of, render_viewer_page, words
 from qwen_widgets.grid.view import Action, CellView, GridView
 
 _T = TypeVar("_T")
@@ -159,7 +159,7 @@ class Viewer(anywidget.AnyWidget):
             number = self._places.setdefault(at, len(self._places))
             if self._cells.get(number) != cell:
                 self._cells[number] = cell
-                changed[f"c{number}"] = asdict(cell)
+                changed[f"c{number}"] = cell_of(view, cell)
             picture = pictures.get(at) if cell.state == "stored" else b""
             if picture is not None and picture != self._shown.get(f"p{number}", b""):
                 changed[f"p{number}"] = picture

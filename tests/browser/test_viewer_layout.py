@@ -170,6 +170,116 @@ def test_what_was_moved_and_hidden_stays_so_when_the_grid_grows(stage):
     assert alts(stage)[2] == ["prompt 2, seed 2", "prompt 2, seed 1", "prompt 2, seed 3"]
 
 
+def test_the_layout_outlives_the_page_and_belongs_to_its_grid(stage):
+    page = stage.page
+    page.route("http://stage.test/*", lambda route: route.fulfill(body="<title>stage</title>"))
+    page.goto("http://stage.test/")
+    view = axes_view()
+    stage.open(view)
+    stage.page.locator(".qw-row-header").first.focus()
+    stage.press("v")
+    page.get_by_role("combobox", name="model").select_option("tabs")
+    stage.press("Escape")
+    page.get_by_role("tab", name="Pro").click()
+    stage.page.locator(".qw-row-header").first.focus()
+    stage.press("Shift+ArrowDown")
+    stage.page.locator(".qw-column-header").nth(1).focus()
+    stage.press("h", "+", "+")
+    arranged = (labels(stage, "row"), alts(stage))
+    page.reload()
+    stage.mount()
+    assert (labels(stage, "row"), alts(stage)) == arranged
+    assert page.get_by_role("tab", selected=True).inner_text() == "Pro"
+    assert page.get_by_label("size of the pictures").input_value() == "20"
+    assert "hidden: show" in page.inner_text(".qw-top")
+    # What is kept is the layout alone.
+    kept = page.evaluate("JSON.stringify({...sessionStorage})")
+    assert "boat" not in kept
+    stage.viewer.show(replace(view, run_id="another"))
+    stage.settle()
+    assert len(alts(stage)) == 8
+    assert page.get_by_label("size of the pictures").input_value() == "0"
+    # And the first one again, in the same page.
+    stage.viewer.show(view)
+    stage.settle()
+    assert alts(stage) == arranged[1]
+
+
+@pytest.mark.parametrize(
+    "kept", ["null", "{", "[]", '{"where": {"prompt": "<img>"}, "order": {"rows": ["x"]}}']
+)
+def test_a_layout_that_was_tampered_with_leaves_the_grid_usable(stage, kept):
+    page = stage.page
+    page.route("http://stage.test/*", lambda route: route.fulfill(body="<title>stage</title>"))
+    page.goto("http://stage.test/")
+    page.evaluate("(kept) => sessionStorage.setItem('qwen_widgets r', kept)", kept)
+    stage.open(make_view())
+    stage.page.locator(".qw-row-header").first.focus()
+    stage.press("v")
+    page.get_by_role("button", name="as it was").click()
+    assert stage.count(".qw-tile img") == 12
+
+
+def many(rows: int = 24, columns: int = 5) -> GridView:
+    view = make_view("s" * rows * columns, columns=columns)
+    return replace(
+        view, rows=tuple(RowView(f"prompt {r}", (("same", f"prompt {r}"),), "", "") for r in range(rows))
+    )
+
+
+def test_of_a_large_grid_those_in_view_come_first_and_all_of_them_in_the_end(stage):
+    page = stage.page
+    page.clock.install()
+    view = many()
+    stage.open(view)
+    stage.settle()
+    first = page.wait_for_function("document.querySelectorAll('.qw-tile img').length").json_value()
+    assert 5 <= first < 120
+    # Its words are all there, for the browser's search and for those who listen.
+    assert stage.count("[role=rowheader]") == 24
+    assert stage.count("[role=gridcell][aria-label]") >= 120
+    for _ in range(200):
+        page.clock.run_for(20)
+    assert stage.count(".qw-tile img") == 120
+    assert len(stage.log("made")) == 120
+
+
+def test_a_tile_far_away_is_reached_by_keys_and_has_its_picture(stage):
+    page = stage.page
+    # Nothing comes by itself here: the clock stands.
+    page.clock.install()
+    stage.open(many())
+    stage.focus_on(0, 0)
+    stage.press(*["ArrowDown"] * 23, "End")
+    assert stage.focus == "prompt 23, seed 5"
+    tile = stage.tile(23, 4)
+    page.wait_for_function("document.querySelectorAll('.qw-row')[24].querySelectorAll('img').length === 5")
+    box = tile.bounding_box()
+    assert 0 < box["y"] < 1000
+    assert box["height"] > 50
+    stage.press("Enter")
+    assert page.locator("dialog[open] .qw-stage img").count() == 1
+    stage.press("Escape")
+    # A picture that comes for a far tile is shown there, too.
+    changed = {**pictures(view := many(), "teal"), (12, 0): pictures(view, "red")[12, 0]}
+    stage.viewer.show(view, changed)
+    stage.settle()
+    assert stage.tile(23, 4).locator("img").count() == 1
+
+
+def test_fewer_tiles_on_a_side_bring_the_pictures_of_those_that_were_far(stage):
+    page = stage.page
+    page.clock.install()
+    stage.open(many())
+    stage.page.locator(".qw-row-header").first.focus()
+    stage.press("v")
+    page.get_by_role("combobox", name="prompt").select_option("tabs")
+    stage.press("Escape")
+    page.get_by_role("tab", name="prompt 20").click()
+    assert stage.count(".qw-tile") == 5
+    assert stage.count(".qw-tile img") == 5
+
+
 def test_zoom_goes_from_thumbnails_to_one_picture_across(stage):
     stage.open(make_view())
     slider = stage.page.get_by_role("slider", name="size of the pictures")

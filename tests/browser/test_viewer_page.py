@@ -112,4 +112,4 @@ def test_only_pictures_are_embedded_and_only_of_stored_cells():
     )
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert [bool(text) for text in data["pictures"]] == [True, False, False, False]
-    assert base64.b64decode(data["pictures"][0]) == picture()
+    assert data["pictures"][0] == "data:image/jpeg;base64," + base64.b64encode(picture()).decode()

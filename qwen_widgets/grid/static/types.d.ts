@@ -1,81 +1,198 @@
-// The viewer's types, for the checker and for readers: npx -p typescript tsc -p qwen_widgets/grid/static
+// The viewer's types, for the checker and for readers; .ci/run checks them with tsc, and the style with Biome.
 
-type Words = { [name: string]: string };
-type Ids = { [axis: string]: number };
+type Words = {[name: string]: string};
+type Ids = {[axis: string]: number};
 type Bytes = DataView<ArrayBuffer>;
+/** A thumbnail: bytes in the live view, a `data:` address in an exported page. Empty: there is none. */
+type Picture = Bytes | string;
 /** Row and column, or steps in them. */
 type Place = [number, number];
 
 interface Cell {
-  row: number; column: number; state: string; width: number; height: number; alt: string; cost: string; cached: boolean;
-  title: string; reason: string; paid: string; next_step: string; since: number; warning: string; flagged: boolean;
-  offers: Action[];
+	row: number;
+	column: number;
+	state: string;
+	width: number;
+	height: number;
+	alt: string;
+	cost: string;
+	cached: boolean;
+	title: string;
+	reason: string;
+	paid: string;
+	next_step: string;
+	since: number;
+	warning: string;
+	flagged: boolean;
+	tooltip: string;
+	offers: Action[];
 }
 interface Row {
-  prompt: string; parts: [string, string][]; note: string; tally: string; size: string; model: string; width: number; height: number;
-  [axis: string]: any;
+	prompt: string;
+	parts: [string, string][];
+	/** Which of the values of an axis it has; no two rows have the same of all. */
+	ids: Ids;
+	/** Whether the parts leave some of the prompt out. */
+	cut: boolean;
+	note: string;
+	tally: string;
+	size: string;
+	model: string;
+	width: number;
+	height: number;
+	[axis: string]: any;
 }
 interface Head {
-  run_id: string; message: string; take: string;
-  title: string; facts: string[]; provider: string; offline: boolean; done: number; failed: number; total: number; running: boolean; stoppable: boolean;
-  rows: Row[]; columns: { label: string; seed: string }[]; places: number;
+	run_id: string;
+	message: string;
+	take: string;
+	/** Axes with more than one value. */
+	several: string[];
+	/** CSS pixels that a tile has at most, unasked. */
+	widest: number;
+	title: string;
+	line: string;
+	/** The progress, for those who listen. */
+	said: string;
+	provider: string;
+	offline: boolean;
+	done: number;
+	failed: number;
+	total: number;
+	running: boolean;
+	stoppable: boolean;
+	rows: Row[];
+	columns: {label: string; seed: string}[];
+	places: number;
 }
-interface Choice { stars: number; mark: string; [what: string]: number | string }
+interface Choice {
+	stars: number;
+	mark: string;
+	[what: string]: number | string;
+}
 /** `stars` and how many, `mark` and which. */
 type Chosen = [what: string, value: string | number];
 /** The winner is a row, or -1 for a tie. */
-interface Vote { id: number; column: number; one: number; other: number; winner: number }
-interface Choices { cells: { [place: string]: Choice }; votes: Vote[] }
+interface Vote {
+	id: number;
+	column: number;
+	one: number;
+	other: number;
+	winner: number;
+}
+interface Choices {
+	cells: {[place: string]: Choice};
+	votes: Vote[];
+}
 /** Without a text it is a button only; with a key it can be done in place. */
-interface Action { label: string; text: string; price: string; key: string }
-interface Told { icons: Words; keys: { [group: string]: string[] }; says: Words }
-interface Answer { content: any; buffers: Bytes[] }
+interface Action {
+	label: string;
+	text: string;
+	price: string;
+	key: string;
+}
+interface Told {
+	icons: Words;
+	keys: {[group: string]: [names: string, does: string][]};
+	says: Words;
+}
+interface Answer {
+	content: any;
+	buffers: Bytes[];
+}
 
 /** Where the data comes from: a widget's model, or an exported page, which has no kernel and no `send`. */
 interface Store {
-  head(): Head | undefined;
-  cell(place: number): Cell | undefined;
-  picture(place: number): Bytes | undefined;
-  choices(): Choices | undefined;
-  words(): Told;
-  watch(changed: () => void): () => void;
-  send: ((message: { [name: string]: any }) => void) | null;
-  ask(type: string, at?: Place): Promise<Answer>;
+	head(): Head | undefined;
+	cell(place: number): Cell | undefined;
+	picture(place: number): Picture | undefined;
+	choices(): Choices | undefined;
+	words(): Told;
+	watch(changed: () => void): () => void;
+	send: ((message: {[name: string]: any}) => void) | null;
+	ask(type: string, at?: Place): Promise<Answer>;
 }
 interface Tile {
-  el: HTMLElement; at: Place; cell: Cell | undefined; bytes: Bytes | undefined; url: string;
-  /** Whether someone has asked to see what moderation flagged. */
-  revealed: boolean;
-  /** Seconds since the epoch at which this page first saw it running, for a kernel whose clock is off; 0 before. */
-  seen: number;
-  act(key: string): void;
+	el: HTMLElement;
+	at: Place;
+	cell: Cell;
+	bytes: Picture | undefined;
+	/** Whether there is a picture; its address is made when it is first needed. */
+	has: boolean;
+	/** Whether its row has been near the view. */
+	near: boolean;
+	url: string;
+	/** Whether someone has asked to see what moderation flagged. */
+	revealed: boolean;
+	/** Seconds since the epoch at which this page first saw it running, for a kernel whose clock is off; 0 before. */
+	seen: number;
+	act(key: string): void;
 }
 /** A row, a column or a tab of the page, by the place on each axis that it stands for. */
-interface Line { key: string; ids: { [axis: string]: number }; row: number; column: number }
-interface Layout { rows: Line[]; columns: Line[]; tabs: Line[]; tileAt: Map<string, string>; hidden: number; mark: string }
-interface Settings { where: { [axis: string]: string }; order: { [side: string]: string[] }; hidden: Set<string> }
+interface Line {
+	key: string;
+	ids: {[axis: string]: number};
+	row: number;
+	column: number;
+}
+interface Layout {
+	rows: Line[];
+	columns: Line[];
+	tabs: Line[];
+	tileAt: Map<string, string>;
+	hidden: number;
+	mark: string;
+}
+interface Settings {
+	where: {[axis: string]: string};
+	order: {[side: string]: string[]};
+	hidden: string[];
+	tab: string;
+	/** 0 to 100. */
+	zoom: number;
+}
 
 interface ChoiceBook {
-  of(at: Place): Choice;
-  choose(at: Place, chosen: Chosen): void;
-  votes(): Vote[];
-  vote(vote: Vote): void;
-  settle(): void;
+	of(at: Place): Choice;
+	choose(at: Place, chosen: Chosen): void;
+	votes(): Vote[];
+	vote(vote: Vote): void;
+	settle(): void;
 }
-interface Originals { get(tile: Tile, ready: () => void): string; drop(tile: Tile): void; clear(): void }
+interface Originals {
+	get(tile: Tile, ready: () => void): string;
+	drop(tile: Tile): void;
+	clear(): void;
+}
 /** What the closer look needs of the grid. */
 interface Around {
-  head(): Head;
-  choices: ChoiceBook;
-  originals: Originals;
-  step(tile: Tile, by: Place): Tile | undefined;
-  moved(tile: Tile): void;
-  closed(tile: Tile): void;
-  choose(tile: Tile, chosen: Chosen): void;
-  pick(tile: Tile): void;
-  more(tile: Tile): void;
+	head(): Head;
+	choices: ChoiceBook;
+	originals: Originals;
+	step(tile: Tile, by: Place): Tile | undefined;
+	moved(tile: Tile): void;
+	closed(tile: Tile): void;
+	choose(tile: Tile, chosen: Chosen): void;
+	pick(tile: Tile): void;
+	more(tile: Tile): void;
 }
-type On = <T extends keyof HTMLElementEventMap>(el: HTMLElement, name: T, act: (event: HTMLElementEventMap[T]) => void, how?: AddEventListenerOptions) => void;
-type Pair = { column: number; left: number; right: number };
+type On = <T extends keyof HTMLElementEventMap>(
+	el: HTMLElement,
+	name: T,
+	act: (event: HTMLElementEventMap[T]) => void,
+	how?: AddEventListenerOptions
+) => void;
+type Pair = {column: number; sides: number[]};
 /** The label of a button that has an icon only, the icon, and what a press does. */
 type Tool = (label: string, name: string, press: () => void, kind?: string) => HTMLButtonElement;
+/** Its label is its text, where nothing else is given. */
+type Press = (content: Node | string, press: () => void, kind?: string, label?: string) => HTMLButtonElement;
+/** What keys do. */
+type Presses = {[key: string]: () => void};
+type Made<What extends string> = What extends `${infer Tag}.${string}` ? ElementOf<Tag> : ElementOf<What>;
+type ElementOf<Tag extends string> = Tag extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[Tag] : HTMLElement;
+/** Make an element of `tag.class.class`, of texts, elements and attributes; what is false or empty is left out. */
+type Make = <const What extends string>(
+	what: What,
+	...parts: (Node | string | number | boolean | undefined | {[name: string]: unknown})[]
+) => Made<What>;
