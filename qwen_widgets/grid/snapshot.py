@@ -68,6 +68,8 @@ class _Tile:
     tooltip: str
     #: What a person said of it: ``★★★★ kept``.
     said: str
+    #: A clear word below a blurred picture; empty otherwise.
+    flagged: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +98,14 @@ def render_snapshot(
     view : GridView
         What to show.
     pictures : mapping of (row, column) to bytes
-        JPEG, PNG or WebP files, embedded as they are; other bytes are left out.
+        JPEG, PNG or WebP files, embedded as they are; other bytes are left out. What moderation flagged comes as its
+        blurred derivative: a sanitiser would drop a blur of the style sheet.
     choices : Choices
         Stars and marks, told below the pictures.
     style : bool
         Whether a style sheet goes with it: theme colours, hover, and the rules by which a live viewer in the
         output before and this snapshot give way to each other.
     """
-    return _render(view, pictures, choices, style=style, page=False)
-
-
-def render_page(view: GridView, pictures: Mapping[tuple[int, int], bytes]) -> str:
-    """Render the grid as a whole HTML file, light or dark as the reader's system is, without any network."""
-    return _render(view, pictures, _NO_CHOICES, style=True, page=True)
-
-
-def _render(
-    view: GridView,
-    pictures: Mapping[tuple[int, int], bytes],
-    choices: Choices,
-    *,
-    style: bool,
-    page: bool,
-) -> str:
     columns = len(view.columns)
     room = (_PAGE - _HEADER) // max(columns, 1) - _GAP
     widest = widest_tile(view)
@@ -134,7 +121,6 @@ def _render(
         header=_HEADER,
         narrowest=_HEADER + columns * (_NARROWEST + _GAP),
         widest=max(560, _HEADER + columns * (widest + _GAP) + 24),
-        page=page,
         sheet=_sheet() if style else "",
     )
 
@@ -177,8 +163,8 @@ def picture_kind(picture: bytes) -> str:
 
 
 def _tile(cell: CellView, picture: bytes, choice: Choice, room: int) -> _Tile:
-    # A sanitiser drops the blur with the style sheet: what moderation flagged stays out of a saved notebook.
-    kind = picture_kind(picture) if cell.state == "stored" and not cell.flagged else ""
+    kind = picture_kind(picture) if cell.state == "stored" else ""
+    flagged = "flagged by moderation" if cell.flagged and cell.state == "stored" else ""
     most = _limit(cell)
     width = min(max(room, _NARROWEST), most)
     return _Tile(
@@ -187,9 +173,10 @@ def _tile(cell: CellView, picture: bytes, choice: Choice, room: int) -> _Tile:
         width=width,
         height=max(1, round(width * cell.height / max(cell.width, 1))),
         most=most,
-        words="flagged by moderation" if cell.flagged and cell.state == "stored" else _WORDS[cell.state],
-        tooltip=" · ".join(text for text in (cell.alt, cell.cost, cell.warning) if text),
+        words=flagged or _WORDS[cell.state],
+        tooltip=" · ".join(text for text in (cell.alt, flagged, cell.cost, cell.warning) if text),
         said=" ".join(text for text in ("★" * choice.stars, _SAID[choice.mark]) if text),
+        flagged=flagged,
     )
 
 

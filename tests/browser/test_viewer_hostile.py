@@ -1,15 +1,21 @@
-"""Hostile words everywhere a word can stand, in the viewer, the snapshot and the exported page: they stay words."""
+"""Hostile words everywhere a word can stand, in the viewer, the snapshot, exports and file names: they stay words."""
 
 from __future__ import annotations
 
+import re
+import zipfile
 from dataclasses import replace
 
 import pytest
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from viewer_stage import Stage, make_view, pictures
 
+import qwen_widgets as qw
 from qwen_widgets.grid.page import render_viewer_page
-from qwen_widgets.grid.snapshot import render_page, render_snapshot
+from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import Action, CellView, ColumnView, GridView, RowView
+from qwen_widgets.studio import Settings, Studio
 
 # Each would set window.hit, open a dialog, or ask for /hit, were it ever taken for markup or code.
 PAYLOADS = r"""
@@ -190,14 +196,91 @@ def test_in_the_snapshot(page):
     check(page, page.locator("tbody tr").count())
 
 
-def test_in_the_static_page(page, tmp_path):
+def test_in_the_page_that_nbconvert_makes(page, tmp_path):
+    # What nbconvert's own template asks for is none of ours; an empty notebook's page shows what that is.
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+
+    def visit(cells) -> list[str]:
+        html, _ = HTMLExporter(template_name="lab").from_notebook_node(new_notebook(cells=cells))
+        (tmp_path / "page.html").write_text(html, encoding="utf-8")
+        page.urls.clear()
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_load_state()
+        return list(page.urls)
+
+    own = visit([])
     view = view_of(PAYLOADS)
-    (tmp_path / "page.html").write_text(render_page(view, pictures(view)), encoding="utf-8")
-    page.goto((tmp_path / "page.html").as_uri())
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('main')), ...[]); document.querySelector('main').append(document.querySelector('.qw-snapshot'))"
+    output = {"text/html": render_snapshot(view, pictures(view)), "text/plain": PAYLOADS[0]}
+    cell = new_code_cell("fox", outputs=[new_output("display_data", data=output)])
+    asked = visit([cell])
+    assert page.locator(".qw-snapshot tbody tr").count() == len(PAYLOADS)
+    assert [url for url in asked if url not in own and not url.startswith("data:")] == []
+    assert page.evaluate("window.hit") is None
+    names = page.evaluate(
+        "[...document.querySelectorAll('.qw-snapshot *')].flatMap((el) => [el.localName, ...el.getAttributeNames()])"
     )
-    check(page, page.locator("tbody tr").count())
+    ours = {
+        "p",
+        "b",
+        "i",
+        "div",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "td",
+        "th",
+        "img",
+        "small",
+        "br",
+        "ins",
+        "del",
+        "span",
+    }
+    ours |= {
+        "details",
+        "summary",
+        "pre",
+        "code",
+        "style",
+        "class",
+        "src",
+        "alt",
+        "title",
+        "width",
+        "height",
+        "scope",
+    }
+    assert set(names) <= ours | {"align", "valign", "dir"}
+
+
+def test_as_names_of_files(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("qwen_widgets.studio._default", Studio(Settings(offline_seconds=0.02)))
+    names = [text for text in PAYLOADS if "\x00" not in text][:60:10]
+    for at, text in enumerate(names):
+        prompt = (
+            " ".join(text.split())[:200].replace("{", "").replace("}", "").replace("|", "").replace("\\", "")
+        )
+        grid = qw.generate([prompt], seeds=1, sizes="256x256", title=prompt)
+        folder = tmp_path / str(at)
+        saved = grid.save(folder)
+        here = sorted(path.name for path in folder.iterdir())
+        assert len(here) == 4
+        assert all(path.parent == folder for path in saved)
+        # Letters, digits and hyphens of any script: nothing that a page, a shell or a path could take for its own.
+        assert re.fullmatch(r"01-01-[\w-]+-seed-1\.png", saved[0].name), saved[0].name
+        with zipfile.ZipFile(grid.to_zip(tmp_path / f"{at}.zip")) as file:
+            assert sorted(file.namelist()) == here
+        page.goto((folder / "grid.html").as_uri())
+        page.locator(".qw-tile img").wait_for()
+        assert page.text_content(".qw-title") == prompt
+        # A name that the user gives is a name: the page in it is the same.
+        odd = tmp_path / (re.sub(r"[/\x00-\x1f]", "_", text)[:60] + ".html")
+        grid.to_html(odd)
+        page.goto(odd.as_uri())
+        page.locator(".qw-tile img").wait_for()
+        page.urls.remove(page.url)  # the page's own address has the payload in it
+        check(page, 60)
 
 
 def test_in_the_exported_viewer(page, tmp_path):
