@@ -187,7 +187,9 @@ class Studio(Sources):
             lines.append(plan_line(done.sweep, plan, provider))
         return lines
 
-    async def aenhance(self, prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
+    async def aenhance(
+        self, prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None
+    ) -> Enhanced:
         """Have one prompt enhanced, awaiting, from any loop; the same prompt and style again costs nothing.
 
         Raises
@@ -201,7 +203,7 @@ class Studio(Sources):
 
         async def work() -> Enhanced:
             engine, provider = self.engine()
-            plan = await self._priced(engine, provider, await engine.plan_orders([request]), None)
+            plan = await self._priced(engine, provider, await engine.plan_orders([request]), max_cost)
             return await enhance_one(engine, plan, Stop())
 
         return await asyncio.wrap_future(portal.submit(work()))

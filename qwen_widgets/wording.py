@@ -8,7 +8,7 @@ from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
 
-def enhance(prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
+def enhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None) -> Enhanced:
     """Have a prompt enhanced, and block until it is. The same prompt and style again costs nothing.
 
     Parameters
@@ -17,6 +17,8 @@ def enhance(prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
         Taken as it is: braces and flags have no meaning here.
     style : str
         default, artistic, photographic, technical, anime or realistic.
+    max_cost : float, optional
+        US dollars that it may cost, in place of the setting.
 
     Returns
     -------
@@ -32,9 +34,9 @@ def enhance(prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
     KeyboardInterrupt
         What is paid for by then still arrives: the same call has it for nothing.
     """
-    return portal.run(studio().aenhance(prompt, style))
+    return portal.run(studio().aenhance(prompt, style, max_cost=max_cost))
 
 
-async def aenhance(prompt: str, style: str = DEFAULT_STYLE) -> Enhanced:
+async def aenhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None) -> Enhanced:
     """Have a prompt enhanced, awaiting; arguments, result and errors as in `enhance`."""
-    return await studio().aenhance(prompt, style)
+    return await studio().aenhance(prompt, style, max_cost=max_cost)

@@ -309,6 +309,8 @@ def find_model(text: str | Model) -> Model:
     near = difflib.get_close_matches(wanted.lower(), names, n=1, cutoff=0.4)
     built_in = ", ".join(model.name for model in MODELS)
     hint = f"did you mean {near[0]!r}?" if near else f"the models are {built_in}."
+    if "/" in wanted:
+        hint += " %qwen models --refresh reads the account's list."
     raise InputError(f"model {wanted!r}: there is no such model; {hint}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CANARY
-from server import OPTIMIZER, FaultServer, hang, lose_answer, reply, with_data
+from server import OPTIMIZER, FaultServer, edited, hang, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive, studio, wording
@@ -260,6 +260,30 @@ def test_a_lost_answer_is_found_and_the_run_goes_on(
     grid = qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
     assert list(grid.prompts) == ["a red fox, default, in fine detail"]
     assert models(hosted).count(OPTIMIZER) == 1
+
+
+def test_an_unknown_outcome_is_told_as_that_and_never_asked_again(
+    hosted: FaultServer, said: list[str]
+) -> None:
+    engine, _ = studio.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_submit(lose_answer)
+    hosted.on_history(reply(500), times=None)
+    for _ in range(2):
+        grid = qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
+        assert (list(grid.prompts), grid[0, 0].state) == (["a red fox"], "stored")
+        [note] = [line for line in said if line.startswith("not enhanced")]
+        assert note.endswith("It may be charged.")
+        del said[:]
+    assert models(hosted).count(OPTIMIZER) == 1
+
+
+def test_another_price_stops_until_a_limit_accepts_it(hosted: FaultServer) -> None:
+    hosted.on("price", edited(lambda answer: answer["data"].update(price=0.02, discounted_price=0.02)))
+    with pytest.raises(BudgetError, match=r"asks \$0\.02 for a text of prompt-optimizer"):
+        qw.enhance("a red fox")
+    assert hosted.submits == []
+    assert qw.enhance("a red fox", max_cost=0.05).cost == 0.02
 
 
 def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
