@@ -116,6 +116,15 @@ def test_an_adopted_picture_stands_for_its_request(
     ]
 
 
+def test_a_picture_that_is_here_is_not_replaced_by_an_adopted_one(hosted: FaultServer) -> None:
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    (row,) = account.adopt(made.id)
+    assert (row.state, row.unassigned, row.prompt) == ("stored", True, "a red fox")
+    again = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert again[0, 0].prediction_id == grid[0, 0].prediction_id != made.id
+
+
 @pytest.mark.parametrize(
     "inputs",
     [

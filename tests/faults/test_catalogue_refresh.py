@@ -161,7 +161,7 @@ def test_the_embedded_service_has_one_too(hosted: FaultServer, monkeypatch: pyte
         reply(200, "no"),
         reply(200, {"code": 200, "data": None}),
         reply(200, {"code": 200, "data": []}),
-        reply(200, b'{"data": "' + b"x" * (17 << 20)),
+        reply(200, {"code": 200, "data": [listed(OTHER)], "note": "x" * (17 << 20)}),
     ],
     ids=["500", "401", "no JSON", "null", "empty", "17 MB"],
 )

@@ -215,6 +215,20 @@ def test_an_enhancer_that_is_down_leaves_all_and_the_run_goes_on(
     assert "= 2 images" in said[-1]  # less than the first line had said
 
 
+def test_what_was_flagged_before_is_not_counted_as_new(hosted: FaultServer, said: list[str]) -> None:
+    hosted.on_result(with_data(status="failed", code=1200, error="Content flagged as potentially sensitive."))
+    qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
+    del said[:]
+    qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
+    assert (
+        said[0] == "1 prompt × 1 seed = 1 image · nothing to enhance · 1 already here · nothing new · $0.00"
+    )
+    assert said[1].startswith(
+        "not enhanced, the original is used: 'a red fox': The service flagged the prompt."
+    )
+    assert models(hosted).count(OPTIMIZER) == 1
+
+
 def test_too_long_is_said_before_any_picture_is_bought(hosted: FaultServer, said: list[str]) -> None:
     hosted.on_result(with_data(status="completed", outputs=["fox " * 228]))
     with pytest.raises(
