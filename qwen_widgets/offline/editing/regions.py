@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from qwen_widgets.offline.editing.raster import (
@@ -145,14 +144,15 @@ def _sky(small: Field) -> Flags:
     sure &= away < 50  # a trunk or a wall can go through from the top to the foot
     like = open_air & (away < 22)
     lighter = luma_of(soft) - luma_of(model)[:, None]
-    for _ in range(2):
-        ahead = np.concatenate(
-            (np.cumsum(like[::-1], axis=0)[::-1], np.zeros((rows // 4, columns), np.int64))
-        )
-        below = ahead[:rows] - ahead[rows // 4 :][:rows] > rows // 40
-        pale = open_air & (lighter > -6) & ~(_vivid(soft) & (lighter < 40))
-        # Or so high a column of light that it is no snow on a peak.
-        like |= pale & (below | (_runs(pale & (lighter > 6)) > rows * 0.15))
+    ahead = np.concatenate((np.cumsum(like[::-1], axis=0)[::-1], np.zeros((rows // 4, columns), np.int64)))
+    below = ahead[:rows] - ahead[rows // 4 :][:rows] > rows // 40
+    like |= open_air & below & (lighter > -6) & ~(_vivid(soft) & (lighter < 40))
+    # The glow around a sun goes over into the sky without an edge; a peak has one.
+    calm = np.zeros((rows, columns), bool)
+    calm[1:, 1:] = (down[:, 1:] < 5) & (np.abs(np.diff(soft, axis=1)).max(axis=2)[1:] < 5)
+    green = soft[..., 1] > np.maximum(soft[..., 0], soft[..., 2]) + 5
+    like = reached(like, like | (open_air & calm & (lighter > -6) & (away < 110))) & ~green
+    sure &= ~green
     found = reached(np.arange(rows)[:, None] * np.ones(columns, np.int64) < 2, like | sure)
     # Holes that do not hang together with the ground are clouds, the sun, or something that flies; the pale ones are sky.
     ground = ~found
@@ -176,16 +176,6 @@ def _sky(small: Field) -> Flags:
         if disc.sum() < 0.012 * disc.size and 0.4 < across / down < 3.2 and (grown(disc, 3) & found).any():
             found |= grown(disc, 1)
     return found if _is_sky(small, found) else np.zeros((rows, columns), bool)
-
-
-def _runs(flags: Flags) -> NDArray[np.int64]:
-    """Give for each place how long the column of flags through it is."""
-    down, up = np.zeros(flags.shape, np.int64), np.zeros(flags.shape, np.int64)
-    for y in range(1, len(flags)):
-        down[y] = (down[y - 1] + 1) * flags[y]
-        up[-1 - y] = (up[-y] + 1) * flags[-1 - y]
-    runs: NDArray[np.int64] = (down + up) * flags
-    return runs
 
 
 def _spread(colours: Field) -> float:
@@ -310,18 +300,25 @@ def _hour(small: Field, sky: Flags) -> str:
     ground = small[~sky] if (~sky).any() else small.reshape(-1, 3)
     seen = ground.mean(axis=0)
     best, name = 1e9, "day"
+    lines = np.flatnonzero(sky.any(axis=1))
+    found = sky_rows(small, sky.astype(np.float32))[lines]
+    stops = (0.0, 0.42, 0.76, 1.0)
     for hour, mood in MOODS.items():
-        away = np.abs(seen - tone(mood.light) * np.float32(0.5)).mean()
-        lines = np.flatnonzero(sky.any(axis=1))
-        found = sky_rows(small, sky.astype(np.float32))[lines]
-        at = np.linspace(0, 1, len(lines))
-        stops = (0.0, 0.42, 0.76, 1.0)
-        wanted = np.stack(
-            [np.interp(at, stops, [colour[c] for colour in mood.sky]) for c in range(3)], axis=1
-        )
-        away = 0.3 * away + np.abs(found - wanted).mean()
+        # Woods and houses hide the foot of the sky.
+        skies = [
+            np.stack(
+                [
+                    np.interp(np.linspace(0, shown, len(lines)), stops, [colour[c] for colour in mood.sky])
+                    for c in range(3)
+                ],
+                axis=1,
+            )
+            for shown in (0.5, 0.75, 1.0)
+        ]
+        away = min(float(np.abs(found - wanted).mean()) for wanted in skies)
+        away += 0.3 * float(np.abs(seen - tone(mood.light) * np.float32(0.5)).mean())
         if away < best:
-            best, name = float(away), hour
+            best, name = away, hour
     return name
 
 

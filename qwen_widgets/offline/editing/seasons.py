@@ -75,7 +75,7 @@ def _snowed(view: View, seed: int) -> View:
     caps = np.clip(-upper / 24.0, 0, 1) * np.clip(1.2 - mean / 130.0, 0, 1)
     dark = np.clip(1.0 - mean / 78.0, 0, 1)
     cover = np.clip(green * (1.0 - 0.72 * dark) + earth * (1.0 - dark) * 0.85, 0, 1)
-    patches = np.clip((_noise(view, seed, "snow", 9.0) - 0.2) * 3.0, 0.8, 1)
+    patches = np.clip((_noise(view, seed, "snow", 9.0) - 0.2) * 3.0, 0.92, 1)
     cover = np.clip(np.maximum(cover * patches, caps * 0.9), 0, 1) * land
     # What is white stays as it is.
     cover = cover * np.clip((236.0 - bright) / 40.0, 0, 1)
@@ -109,7 +109,7 @@ def _leaves(view: View, season: str, seed: int) -> View:
     )
     straw = tone((204, 158, 72) if season == "autumn" else (116, 182, 76))
     flat = straw * (bright * 1.02 / 158.0)[..., None]
-    mixed = wanted * level[..., None] * (1 - meadow[..., None] * 0.7) + flat * meadow[..., None] * 0.7
+    mixed = wanted * level[..., None] * (1 - meadow[..., None] * 0.86) + flat * meadow[..., None] * 0.86
     share = leafy(pixels) * (1.0 - view.sky) * (1 - view.water * 0.8)
     share = share * (0.92 if season != "summer" else 0.6)
     if season == "autumn":
