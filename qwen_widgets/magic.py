@@ -31,6 +31,7 @@ from qwen_widgets.core.enhancer import BOTH, DEFAULT_STYLE, STYLES
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS
 from qwen_widgets.doctor import doctor_report
+from qwen_widgets.grid.given import given_by_name
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.options import GenerateOptions
 from qwen_widgets.panel import Panel
@@ -57,7 +58,7 @@ _SUBCOMMANDS = {
 }
 _WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget")
 #: Options of the cell that take no value.
-_SWITCHES = ("--lines", "--fresh", "--dry-run")
+_SWITCHES = ("--lines", "--fresh", "--dry-run", "--fit")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
 _OPTIONAL = ("-e", "--enhance")
 _WISHES = (*STYLES, BOTH, *(f"{BOTH}:{style}" for style in STYLES))
@@ -106,6 +107,16 @@ class QwenMagics(Magics, Configurable):
     @argument("-n", "--count", help="so many drawn seeds")
     @argument("-r", "--size", "--ratio", nargs="+", help="16:9 · 1280x720 · a list makes an axis")
     @argument("-m", "--model", nargs="+", help="model, or a list")
+    @argument(
+        "-i",
+        "--image",
+        action="append",
+        nargs="+",
+        help="a picture to edit: a path, an https address, a variable, a cell such as fox[0,2]; again for a further one",
+    )
+    @argument(
+        "--fit", action="store_true", help="scale an input picture that the model doesn't take as it is"
+    )
     @argument("-f", "--format", help="png, jpeg or webp, for models that have the choice")
     @argument("-o", "--out", metavar="NAME", help="name of the variable that becomes the Grid")
     @argument("--lines", action="store_true", help="every line is a prompt")
@@ -173,6 +184,11 @@ class QwenMagics(Magics, Configurable):
             options["sizes"] = " ".join(args.size) if args.size else self.size
         if args.model or self.model != DEFAULT_MODEL.name:
             options["models"] = " ".join(args.model) if args.model else self.model
+        if args.image:
+            options["images"] = [given_by_name(" ".join(words), self._namespace) for words in args.image]
+            options["fit"] = args.fit
+        elif args.fit:
+            raise UsageError("--fit: there is no picture to scale; give one with -i.")
         if args.format:
             options["output_format"] = args.format
         if args.seeds:
@@ -338,8 +354,8 @@ def _split(line: str) -> tuple[list[str], str]:
 # --- completion -------------------------------------------------------------------------------------------
 
 _OPTIONS = (
-    "--seeds", "--count", "--size", "--ratio", "--model", "--format", "--out", "--lines", "--vars", "--enhance",
-    "--fresh", "--dry-run",
+    "--seeds", "--count", "--size", "--ratio", "--model", "--image", "--fit", "--format", "--out", "--lines",
+    "--vars", "--enhance", "--fresh", "--dry-run",
     "--max-cost", "--title", "--save",
 )  # fmt: skip
 _VALUES = {

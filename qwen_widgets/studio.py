@@ -25,6 +25,7 @@ from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import SHELF
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import PromptsLike, Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.grid.describe import Way, cell_ways, plural
@@ -32,7 +33,7 @@ from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.lines import plan_line, reworded_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
 from qwen_widgets.limits import check_limits, check_run
-from qwen_widgets.options import GenerateOptions, read_options
+from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings, Sources
 
@@ -296,21 +297,32 @@ class Studio(Sources):
         grid._running = portal.submit(self._drive(job))
         await asyncio.wrap_future(grid._running)
 
-    def _read(self, prompts: PromptsLike, options: GenerateOptions) -> tuple[Sweep, dict[str, Any]]:
+    def _ready(self, options: GenerateOptions) -> None:
+        check_names(options)
         # A provider that can't be had is told of later: a typing error comes first.
         with contextlib.suppress(QwenError):
             self.learn()
-        return read_options(prompts, options)
 
     def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
-        sweep, rest = self._read(prompts, options)
+        self._ready(options)
+        sweep, rest = read_options(prompts, options, portal.run(self._take(options)))
         return portal.run(self._prepare(sweep, **rest))
 
     async def aprepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run, awaiting."""
-        sweep, rest = self._read(prompts, options)
+        self._ready(options)
+        images = await asyncio.wrap_future(portal.submit(self._take(options)))
+        sweep, rest = read_options(prompts, options, images)
         return await asyncio.wrap_future(portal.submit(self._prepare(sweep, **rest)))
+
+    async def _take(self, options: GenerateOptions) -> tuple[InputPicture, ...]:
+        """Check and keep the input pictures; nothing is uploaded."""
+        given, models, fit = images_of(options)
+        if not given:
+            return ()
+        engine, _ = self.engine()
+        return await engine.inputs.take(given, models, fit=fit)
 
     def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and do its run; an interrupt leaves it going on in the background, buying nothing more.
@@ -531,7 +543,11 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
     sizes : str, (width, height) or a sequence of these, optional
         ``"16:9"``, ``"1280x720"``; pixels. Default 1:1.
     models : str or sequence of str, optional
-        Short names or full ids. Default ``qwen-image-2.0``.
+        Short names or full ids. Default ``qwen-image-2.0``, and ``qwen-image-2.0-edit`` where images are given.
+    images : object or list of object, optional
+        What the pictures are made of: a path, an https address, a PIL image, an array, a cell of a grid.
+    fit : bool, optional
+        Scale an input picture that is too small or too large for the model.
     output_format : str, optional
         ``png``, ``jpeg`` or ``webp``, for models that have the choice.
     lines : bool, optional

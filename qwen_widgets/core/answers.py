@@ -37,8 +37,18 @@ _NO_CREDIT = re.compile(
 _PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _KEY = re.compile(r"(api[ _-]?key|token|unauthori[sz]ed)", re.IGNORECASE)
 
+_WEB_ADDRESS = re.compile(r"https?://[!-~]{1,4000}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
+#: Headers that a storage's ticket has no say in: whose they are, and how the bytes travel.
+_OUR_HEADERS = frozenset(
+    {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection", "expect", "te",
+     "trailer", "upgrade", "proxy-authorization", "content-encoding"}
+)  # fmt: skip
+
 ENDED_BADLY = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted"})
 MODERATION = 1200
+#: The service found nothing at an input picture's address.
+MEDIA_UNREACHABLE = 1402
 #: Longest wait that a Retry-After may ask for before it counts as nonsense, and what is waited then; seconds.
 LONGEST_RETRY = 300.0
 DEFAULT_RETRY = 60.0
@@ -203,6 +213,56 @@ def read_prediction(data: Any, *, asked: str | None = None) -> Prediction:
         input=echoed if isinstance(echoed, dict) else None,
         model=model if isinstance(model, str) else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Where a file may be brought, with which headers, and the address that it has then."""
+
+    put_to: str
+    headers: Mapping[str, str]
+    address: str
+
+
+def read_ticket(data: Any) -> Ticket:
+    """Read the permission to bring a file to a storage.
+
+    Raises
+    ------
+    BadAnswerError
+        An address is missing or can't be one, or the file is to be sent in another way than by PUT.
+    """
+    upload = data.get("upload") if isinstance(data, dict) else None
+    if not isinstance(upload, dict) or str(upload.get("method", "PUT")).upper() != "PUT":
+        raise BadAnswerError("the answer names no place to bring a file to")
+    given = upload.get("headers")
+    headers = {
+        name: value
+        for name, value in (given.items() if isinstance(given, dict) else ())
+        if isinstance(value, str)
+        and _HEADER.fullmatch(name)
+        and value.isascii()
+        and value.isprintable()
+        and name.lower() not in _OUR_HEADERS
+    }
+    return Ticket(_web_address(upload.get("url")), headers, read_upload(data))
+
+
+def read_upload(data: Any) -> str:
+    """Return the address of a file that was uploaded.
+
+    Raises
+    ------
+    BadAnswerError
+        There is none.
+    """
+    return _web_address(data.get("download_url") if isinstance(data, dict) else None)
+
+
+def _web_address(value: Any) -> str:
+    if isinstance(value, str) and _WEB_ADDRESS.fullmatch(value):
+        return value
+    raise BadAnswerError("the answer names no address of the file")
 
 
 def check_prediction_id(text: str) -> str:

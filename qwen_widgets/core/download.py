@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,14 @@ from typing import Any
 
 import httpx
 
-from qwen_widgets.core.errors import ExpiredError, PictureError, TextError, UnavailableError, clean
+from qwen_widgets.core.errors import (
+    ExpiredError,
+    PictureError,
+    RejectedError,
+    TextError,
+    UnavailableError,
+    clean,
+)
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
 LARGEST_PICTURE = 64 << 20
@@ -29,6 +37,8 @@ LARGEST_TEXT = 64 << 10
 SLOWEST = 2048
 MOST_REDIRECTS = 3
 _GONE = frozenset({403, 404, 410})
+#: A storage that says one of these may take the file a moment later.
+_BUSY = frozenset({408, 425, 429})
 _RANGE = re.compile(r"bytes[ =](\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -105,6 +115,33 @@ class Downloads:
             raise UnavailableError(f"The picture could not be fetched ({done.words}).", paid="yes")
         return done
 
+    async def put(self, address: str, data: bytes, headers: Mapping[str, str]) -> None:
+        """Bring a file to a storage, without the key; a redirect is not followed.
+
+        Raises
+        ------
+        RejectedError
+            The storage doesn't take it.
+        UnavailableError
+            No usable answer: safe to ask again where `may_retry` says so.
+        """
+        try:
+            sent = await contained(self._put(address, data, headers), self._timeouts.whole_upload)
+        except UnavailableError as error:
+            # An address that nothing is sent to.
+            raise RejectedError(error.message) from None
+        if isinstance(sent, Broken):
+            raise UnavailableError(f"The picture could not be uploaded ({sent.words}).")
+        if sent in _BUSY or sent >= 500:
+            raise UnavailableError(f"The picture could not be uploaded (the storage answered HTTP {sent}).")
+        if not 200 <= sent < 300:
+            raise RejectedError(f"The picture could not be uploaded (the storage answered HTTP {sent}).")
+
+    async def _put(self, address: str, data: bytes, headers: Mapping[str, str]) -> int:
+        url = self._check_url(address, "upload")
+        async with self._send("PUT", url, dict(headers), "upload", data) as response:
+            return response.status_code
+
     async def read_text(self, address: str) -> str:
         """Fetch a short text into memory.
 
@@ -139,11 +176,16 @@ class Downloads:
     def _get(
         self, url: httpx.URL, headers: dict[str, str], what: str = "picture"
     ) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._send("GET", url, headers, what)
+
+    def _send(
+        self, method: str, url: httpx.URL, headers: dict[str, str], what: str, data: bytes | None = None
+    ) -> AbstractAsyncContextManager[httpx.Response]:
         if self._client is None:
             self._client = new_client(self._timeouts, loopback=self._loopback, app=self._app)
         guard = _PeerGuard(url, loopback=self._loopback, what=what)
         extensions = {} if self._app is not None else {"trace": guard}
-        return self._client.stream("GET", url, headers=headers, extensions=extensions)
+        return self._client.stream(method, url, content=data, headers=headers, extensions=extensions)
 
     async def _follow(self, address: str, into: Path) -> Downloaded:
         url = self._check_url(address)
@@ -262,6 +304,10 @@ class Downloads:
             return url
         if url.scheme != "https" or url.port not in (None, 443):
             raise _unfit(f"The {what}'s address is not https on port 443: {clean(url.host, longest=80)}")
+        # A name is judged when it stands connected; a number can be judged before anybody is knocked at.
+        number = _number(url.host)
+        if number is not None and not _is_public(number):
+            raise _unfit(f"The {what}'s address leads into a private network.")
         return url
 
 
@@ -289,16 +335,28 @@ class _PeerGuard:
                 raise _unfit(f"The {self._what}'s address leads into a private network.")
 
     def _allows(self, host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
+        address = _number(host)
+        if address is None:
             return False
-        if isinstance(address, ipaddress.IPv6Address):
-            inner = address.ipv4_mapped or address.sixtofour
-            if inner is None and address in _NAT64:
-                inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-            address = inner or address
-        return (address.is_global and not address.is_multicast) or (self._loopback and address.is_loopback)
+        return _is_public(address) or (self._loopback and address.is_loopback)
+
+
+def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return a host that is a number as what it leads to, None for a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return inner or address
+    return address
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_global and not address.is_multicast
 
 
 async def _small(response: httpx.Response) -> bytes:

@@ -21,6 +21,7 @@ from qwen_widgets.core.errors import (
     UnavailableError,
     clean,
 )
+from qwen_widgets.core.inputs import Inputs
 from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
@@ -29,6 +30,7 @@ from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import OPEN, Record
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.sweep import Sweep
+from qwen_widgets.core.uploads import Uploads
 from qwen_widgets.core.wavespeed import WaveSpeed
 
 #: What a run will do about one request. `here`: stored already. `fetch`: paid for, not here yet, or its answer
@@ -139,6 +141,10 @@ class Engine:
         self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
         self.gate = SubmitGate(clock.monotonic, scale=time_scale, open_predictions=lambda: self.polling)
         self.downloading = asyncio.Semaphore(_DOWNLOADS)
+        self.inputs = Inputs(ledger, store, loopback=client.loopback)
+        self.uploads = Uploads(
+            client, ledger, store, provider=provider, lasting=not free, clock=clock, time_scale=time_scale
+        )
         self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()

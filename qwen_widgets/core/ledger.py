@@ -34,9 +34,11 @@ from qwen_widgets.core.records import (
     State,
     dump_error,
     read_record,
+    with_addresses,
 )
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
+from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
 #: Seconds that a claim holds without being renewed.
@@ -97,7 +99,7 @@ class Ledger:
         self._thread.shutdown()
 
 
-class Store(AccountRows):
+class Store(AccountRows, UploadRows):
     """The statements, on the ledger's own thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
@@ -460,7 +462,7 @@ class Store(AccountRows):
             (row_id, self.owner),
         )
 
-    def send(self, row_id: int, *, midnight: float, skew: float = 0.0) -> None:
+    def send(self, row_id: int, *, midnight: float, skew: float = 0.0, addresses: Sequence[str] = ()) -> None:
         """Bring a planned row into `sending`, where the day's budget allows it.
 
         In one transaction, so that two kernels together can't spend more than the budget.
@@ -471,6 +473,8 @@ class Store(AccountRows):
             When the day began, seconds since the epoch.
         skew : float
             Server's clock less this machine's, as far as it is known: this machine's may be set before the next look.
+        addresses : sequence of str
+            Where the input pictures are: what the service may echo.
 
         Raises
         ------
@@ -488,7 +492,8 @@ class Store(AccountRows):
                     f"the day's budget of ${budget:.2f} is used up: ${spent:.2f} spent, ${record.price:.2f} asked.",
                     next_step="%qwen budget 10 raises it.",
                 )
-        self.move(row_id, "sending", server_at=self._clock() + skew)
+        inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
+        self.move(row_id, "sending", server_at=self._clock() + skew, inputs=inputs)
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""

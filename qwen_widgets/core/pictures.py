@@ -10,15 +10,16 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
-from PIL import Image, ImageFile, ImageFilter, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageFile, ImageFilter, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from qwen_widgets.core.errors import PictureError
 from qwen_widgets.core.models import Size
 
 #: Formats that are taken, by their first bytes, and their file suffix. Never by name or by Content-Type.
 _FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
-_OPENERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
+_OPENERS: dict[str, Callable[[Path | IO[bytes]], ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
@@ -26,6 +27,8 @@ _OPENERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
 #: A 0.24 MB PNG can hold 81 million pixels; the largest picture of any model has 17 million.
 MOST_PIXELS = 40_000_000
 THUMBNAIL_SIDE = 512
+#: The camera's note of how a picture is held, and its values that turn it on its side.
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,7 @@ def check(path: Path) -> Checked:
         Not PNG, JPEG or WebP; more than 40 million pixels; broken.
     """
     with path.open("rb") as file:
-        head = file.read(16)
-    kind = _kind(head)
+        kind = _kind(file.read(16))
     if kind is None:
         raise PictureError("What came is not a PNG, JPEG or WebP picture.")
     size: Size | None = None
@@ -54,12 +56,12 @@ def check(path: Path) -> Checked:
     try:
         with _OPENERS[kind](path) as image:
             size = Size(*image.size)
-            if size.width * size.height <= MOST_PIXELS:
+            if size.pixels <= MOST_PIXELS:
                 image.load()
                 return Checked(_FORMATS[kind], size)
     except Exception:  # noqa: BLE001, S110  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
         pass
-    if size is not None and size.width * size.height > MOST_PIXELS:
+    if size is not None and size.pixels > MOST_PIXELS:
         raise PictureError(f"The picture has {size} pixels, more than 40 million.")
     raise PictureError("The picture can't be decoded.")
 
@@ -80,12 +82,13 @@ class PictureStore:
     Parameters
     ----------
     folder : Path
-        ``pictures/`` and ``thumbnails/`` are made in it.
+        ``pictures/``, ``thumbnails/`` and ``inputs/`` (what edits are made of) are made in it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.pictures = folder / "pictures"
         self.thumbnails = folder / "thumbnails"
+        self.inputs = folder / "inputs"
 
     def part(self, name: str) -> Path:
         """Return the place of a file that is still arriving."""
@@ -105,6 +108,34 @@ class PictureStore:
         _sync_folder(self.pictures)  # where the name of a new folder is
         return path
 
+    def keep_input(self, data: bytes, sha256: str, suffix: str) -> Path:
+        """Keep an input picture's bytes, durably, so that what it was for can be taken up again."""
+        path = self._input_path(sha256, suffix)
+        if not _has_bytes(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = path.with_suffix(f".{uuid.uuid4().hex[:12]}.part")
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
+        return path
+
+    def input_path(self, sha256: str, suffix: str) -> Path | None:
+        """Return the file of an input picture, None where it is gone; one that was made here is there twice."""
+        places = (self._input_path(sha256, suffix), self.path(sha256, suffix))
+        return next((path for path in places if _has_bytes(path)), None)
+
+    def find_input(self, start: str) -> Path | None:
+        """Return the one kept input picture whose hash begins so, None where there is none or several."""
+        found = list(self.inputs.glob(f"{start[:2]}/{start[:20]}*.[pjw]*")) if start.isalnum() else []
+        found = [path for path in found if path.suffix in _FORMATS.values()]
+        return found[0] if len(found) == 1 else None
+
+    def _input_path(self, sha256: str, suffix: str) -> Path:
+        return self.inputs / sha256[:2] / f"{sha256[:20]}{suffix}"
+
     def set_aside(self, part: Path) -> Path:
         """Keep a file that is no picture, under a name that nobody takes for one."""
         aside = part.with_suffix(".bad")
@@ -114,7 +145,7 @@ class PictureStore:
     def thumbnail(
         self, sha256: str, suffix: str, *, side: int = THUMBNAIL_SIDE, blurred: bool = False
     ) -> bytes:
-        """Return a JPEG of a stored picture, its longer side at most `side` pixels; made once, then read.
+        """Return a JPEG of a stored or an input picture, its longer side at most `side` pixels; made once, then read.
 
         Parameters
         ----------
@@ -127,7 +158,10 @@ class PictureStore:
             # It was not fsynced: after a power cut it can be there and be empty or short.
             if data.endswith(b"\xff\xd9"):
                 return data
-        data = make_thumbnail(self.path(sha256, suffix), side, blurred=blurred)
+        source = self.path(sha256, suffix)
+        data = make_thumbnail(
+            source if source.exists() else self._input_path(sha256, suffix), side, blurred=blurred
+        )
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = kept.with_suffix(f".{uuid.uuid4().hex[:12]}.part")  # two threads may be making it
         part.write_bytes(data)
@@ -136,10 +170,7 @@ class PictureStore:
 
     def intact(self, sha256: str, suffix: str) -> bool:
         """Whether a stored picture's file is there and not empty."""
-        try:
-            return self.path(sha256, suffix).stat().st_size > 0
-        except OSError:
-            return False
+        return _has_bytes(self.path(sha256, suffix))
 
 
 def make_thumbnail(
@@ -151,7 +182,8 @@ def make_thumbnail(
     else:
         opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
         opened.draft("RGB", (side, side))
-        image = opened
+        # A browser turns the original by the camera's note, and a thumbnail has none.
+        image = ImageOps.exif_transpose(opened)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGB", image.size, "white")
@@ -173,10 +205,134 @@ def load(path: Path) -> Image.Image:
         return image.copy()
 
 
+# --- input pictures -----------------------------------------------------------------------------------------
+
+
+def check_input(data: bytes) -> Checked:
+    """Read an input picture's type and its size as it is shown, and decode it once.
+
+    Raises
+    ------
+    PictureError
+        What is wrong with it, to be read behind its name: ``is not a PNG, JPEG or WebP picture``.
+    """
+    kind = _kind(data[:16])
+    if kind is None:
+        raise PictureError("is not a PNG, JPEG or WebP picture")
+    size: Size | None = None
+    try:
+        with _OPENERS[kind](io.BytesIO(data)) as image:
+            size = Size(*image.size)
+            if size.pixels <= MOST_PIXELS:
+                image.load()
+                turned = _is_on_its_side(image)
+                return Checked(_FORMATS[kind], Size(size.height, size.width) if turned else size)
+    except Exception:  # noqa: BLE001, S110  (as in `check`)
+        pass
+    if size is not None and size.pixels > MOST_PIXELS:
+        raise PictureError(f"has {size} pixels, more than the 40 million that are opened")
+    raise PictureError("can't be decoded")
+
+
+def _is_on_its_side(image: Image.Image) -> bool:
+    with contextlib.suppress(Exception):  # notes that can't be read are none
+        return image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return False
+
+
+def scaled(data: bytes, lowest: int, highest: int) -> bytes:
+    """Return a checked picture with both sides within limits, scaled as little as can be; the same bytes where it fits.
+
+    Raises
+    ------
+    PictureError
+        It is too narrow for the limits.
+    """
+    with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as opened:
+        size = Size(*opened.size)
+        if all(lowest <= side <= highest for side in size):
+            return data
+        low, high = lowest / min(size), highest / max(size)
+        if low > high:
+            raise PictureError(f"is {size}, too narrow to be scaled into {lowest} to {highest} pixels a side")
+        scale = min(max(1.0, low), high)
+        image = ImageOps.exif_transpose(opened)
+        sides = (min(max(round(side * scale), lowest), highest) for side in image.size)
+        smaller = _plain(image).resize(Size(*sides), Image.Resampling.LANCZOS)
+        return _encoded(smaller, "JPEG" if opened.format == "JPEG" else "PNG")
+
+
+def encode(given: object) -> bytes | None:
+    """Return a PIL image or an array as a PNG file, None for anything else.
+
+    An array is height × width, or × 1, 3 or 4 channels: whole numbers from 0 to 255, or fractions from 0 to 1.
+
+    Raises
+    ------
+    PictureError
+        What is wrong with it, to be read behind its name.
+    """
+    if isinstance(given, Image.Image):
+        if given.width * given.height > MOST_PIXELS:
+            raise PictureError(f"has {Size(*given.size)} pixels, more than the 40 million that are opened")
+        image = given
+    elif hasattr(given, "__array_interface__"):
+        image = _from_array(given)
+    else:
+        return None
+    # One that is opened lazily can be broken in as many ways as there are decoders.
+    with contextlib.suppress(Exception):
+        return _encoded(_plain(ImageOps.exif_transpose(image)), "PNG")
+    raise PictureError("can't be decoded")
+
+
+def _from_array(array: Any) -> Image.Image:
+    """Return an array as an image; numpy itself is not imported, the array does it all."""
+    shape = tuple(array.shape)
+    if len(shape) == 3 and shape[2] == 1:
+        array, shape = array[:, :, 0], shape[:2]
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))) or 0 in shape:
+        told = " × ".join(map(str, shape)) or "a single number"
+        raise PictureError(f"is an array of {told}; a picture is height × width, or × 3 or 4 channels")
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise PictureError(f"has {Size(shape[1], shape[0])} pixels, more than the 40 million that are opened")
+    kind = array.dtype.kind
+    top = {"b": 1, "f": 1, "u": 255, "i": 255}.get(kind)
+    # A value that is no number is neither below the top nor above zero.
+    if top is None or not bool(((array >= 0) & (array <= top)).all()):
+        raise PictureError(
+            "holds values that are no colours; whole numbers go from 0 to 255, fractions from 0 to 1"
+        )
+    if top == 1:
+        array = array * 255 + (0.5 if kind == "f" else 0)
+    return Image.fromarray(array.astype("uint8"))
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return an image as the formats hold it, its transparency kept."""
+    clear = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    return image.convert("RGBA" if clear else "RGB")
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    # Nothing of the camera's notes goes along: where a photo was taken is nobody else's business.
+    image.info.clear()
+    image.convert("RGB" if kind == "JPEG" else image.mode).save(out, kind, quality=95, compress_level=3)
+    return out.getvalue()
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

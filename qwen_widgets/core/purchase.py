@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import stamina
 
-from qwen_widgets.core import pacing, pictures, reconcile
+from qwen_widgets.core import answers, pacing, pictures, reconcile
 from qwen_widgets.core.answers import Prediction, read_text
 from qwen_widgets.core.enhancer import is_address
 from qwen_widgets.core.errors import (
@@ -151,16 +151,18 @@ class Purchase:
     async def _submit(self, record: Record) -> Record | None:
         """Buy; None where the run was stopped before anything was sent."""
         assert self.request is not None
+        # Before the row is `sending`: what goes wrong here has cost nothing.
+        addresses = await self._upload(record, self.request)
         not_sent = 0
         limited_since: float | None = None
         while True:
             async with self.engine.gate.turn(self.run.stop) as go:
-                if not go or not await self._announce(record):
+                if not go or not await self._announce(record, addresses):
                     await self.engine.ledger.run(partial(Store.forget_plan, row_id=record.id))
                     return None
                 self.run.tell(record.key, "sending", record)
                 try:
-                    prediction = await self.engine.client.submit(self.request)
+                    prediction = await self.engine.client.submit(self.request, addresses)
                 except NotSentError as error:
                     not_sent += 1
                     if not_sent >= _MOST_NOT_SENT:
@@ -205,7 +207,19 @@ class Purchase:
         db.accept(record.id, prediction_id)
         return db.get(record.id)
 
-    async def _announce(self, record: Record) -> bool:
+    async def _upload(self, record: Record, request: Order) -> tuple[str, ...]:
+        """Have the input pictures where the service finds them; a run that is stopped uploads nothing."""
+        if not request.images or self.run.must_stop():
+            return ()
+        try:
+            return await self.engine.uploads.addresses(request.images)
+        except QwenError as error:
+            if error.stops_run:
+                self.run.halt(error)
+            await self.engine.ledger.run(partial(Store.forget_plan, row_id=record.id))
+            raise
+
+    async def _announce(self, record: Record, addresses: tuple[str, ...]) -> bool:
         """Write `sending`, durably; False where the run was stopped or the day's budget forbids it."""
         if self.run.must_stop():
             return False
@@ -216,6 +230,7 @@ class Purchase:
                     row_id=record.id,
                     midnight=self.engine.clock.midnight(),
                     skew=self.engine.client.clock_skew,
+                    addresses=addresses,
                 )
             )
         except BudgetError as error:
@@ -382,6 +397,8 @@ class Purchase:
 
     async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
         if prediction.failed:
+            if prediction.code == answers.MEDIA_UNREACHABLE and record.images:
+                await self.engine.uploads.forget(record.images, record.addresses)
             return await self._move(record, "failed", error=prediction.failure())
         if not prediction.completed:
             return None

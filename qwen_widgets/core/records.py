@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -156,6 +156,11 @@ def read_record(row: Mapping[str, Any]) -> Record:
         inputs=row["inputs"],
         text=row["text"],
     )
+
+
+def with_addresses(inputs: str, addresses: Sequence[str]) -> str:
+    """Return a row's inputs with where the pictures were when it was sent."""
+    return json.dumps({**json.loads(inputs or "{}"), "addresses": list(addresses)})
 
 
 def dump_error(error: QwenError) -> str:

@@ -57,6 +57,8 @@ class InputPicture:
         How to name it again in a cell's ``-i``: a path, an address, a run's cell, a kept picture.
     made_from : MadeFrom or None
         The cell that it was, where it was one.
+    flagged : bool
+        Whether moderation has marked that cell's picture.
     """
 
     sha256: str
@@ -65,6 +67,7 @@ class InputPicture:
     suffix: str
     source: str = field(default="", compare=False)
     made_from: MadeFrom | None = field(default=None, compare=False)
+    flagged: bool = field(default=False, compare=False)
 
     @property
     def size(self) -> Size:
@@ -86,7 +89,8 @@ class InputPicture:
         made = values.get("made_from")
         known = {name: values[name] for name in ("sha256", "width", "height", "suffix")}
         origin = None if made is None else MadeFrom(**{name: made[name] for name in MadeFrom.__slots__})
-        return cls(**known, source=values.get("source", ""), made_from=origin)
+        flagged = values.get("flagged") is True
+        return cls(**known, source=values.get("source", ""), made_from=origin, flagged=flagged)
 
 
 class Order(Protocol):
@@ -256,11 +260,27 @@ def check_prompt(prompt: str, model: Model) -> None:
 
 def check_images(images: Sequence[InputPicture], model: Model) -> None:
     """Raise InputError where a model takes no pictures, needs one, takes fewer, or others."""
+    check_image_count(len(images), model)
+    for picture in images:
+        check_image_size(picture.size, model, picture.name)
+
+
+def check_image_size(size: Size, model: Model, name: str) -> None:
+    """Raise InputError where a model doesn't take a picture of this size."""
+    if not model.takes_picture(size):
+        raise InputError(
+            f"image {name}: it is {size}, and {model.name} takes pictures with sides of "
+            f"{model.min_image_side} to {model.max_image_side} pixels; --fit scales it (fit=True in Python)."
+        )
+
+
+def check_image_count(images: int, model: Model) -> None:
+    """Raise InputError where a model takes no pictures, needs one, or takes fewer."""
     if images and not model.takes_images:
         editing = SHELF.find(f"{model.name}-edit")
         hint = f"; {editing.name} takes pictures" if editing is not None else ""
         raise InputError(f"images: {model.name} makes pictures of words alone{hint}.")
-    if len(images) < model.min_images:
+    if images < model.min_images:
         making = SHELF.find(model.name.removesuffix("-edit"))
         hint = (
             f", or use {making.name}, which makes one of words"
@@ -268,16 +288,8 @@ def check_images(images: Sequence[InputPicture], model: Model) -> None:
             else ""
         )
         raise InputError(f"images: {model.name} edits a picture; give one with -i (images= in Python){hint}.")
-    if len(images) > model.max_images:
-        raise InputError(
-            f"images: {len(images)} were given, and {model.name} takes at most {model.max_images}."
-        )
-    for picture in images:
-        if not model.takes_picture(picture.size):
-            raise InputError(
-                f"image {picture.name}: it is {picture.size}, and {model.name} takes pictures with sides of "
-                f"{model.min_image_side} to {model.max_image_side} pixels; --fit scales it (fit=True in Python)."
-            )
+    if images > model.max_images:
+        raise InputError(f"images: {images} were given, and {model.name} takes at most {model.max_images}.")
 
 
 def formats_text(model: Model) -> str:

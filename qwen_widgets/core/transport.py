@@ -34,7 +34,7 @@ class Timeouts:
         Until a connection stands, TLS included.
     read : float
         Between two reads or writes.
-    whole_call, whole_download : float
+    whole_call, whole_download, whole_upload : float
         In all: a server that sends a byte now and then would outwit `read`.
     grace : float
         After which a download has to keep the minimum rate.
@@ -44,6 +44,7 @@ class Timeouts:
     read: float = 30.0
     whole_call: float = 60.0
     whole_download: float = 300.0
+    whole_upload: float = 300.0
     grace: float = 10.0
 
 

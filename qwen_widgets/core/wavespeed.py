@@ -11,7 +11,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -27,6 +27,7 @@ from qwen_widgets.core.download import Downloaded, Downloads
 from qwen_widgets.core.errors import (
     NotSentError,
     QwenError,
+    RejectedError,
     SettingsError,
     UnavailableError,
     UnknownOutcomeError,
@@ -94,10 +95,11 @@ class WaveSpeed:
         self.timeouts = timeouts or Timeouts()
         self._key = key
         self._app = app
-        self._loopback = is_loopback(self.base_url.host)
+        #: Whether the API is on this machine, so that pictures may be, too.
+        self.loopback = is_loopback(self.base_url.host)
         self._api: httpx.AsyncClient | None = None
         self._downloads = Downloads(
-            self.timeouts, loopback=self._loopback, app=app, app_host=self.base_url.host
+            self.timeouts, loopback=self.loopback, app=app, app_host=self.base_url.host
         )
         #: Server's clock less this machine's, seconds, from the last answer's Date header.
         self.clock_skew = 0.0
@@ -109,7 +111,7 @@ class WaveSpeed:
 
     # --- the calls of the API -------------------------------------------------------------------------
 
-    async def submit(self, request: Order) -> Prediction:
+    async def submit(self, request: Order, addresses: Sequence[str] = ()) -> Prediction:
         """Buy one picture or text. Sends one POST, never two.
 
         Raises
@@ -126,7 +128,7 @@ class WaveSpeed:
             The address answered with a redirect, which is never followed.
         """
         heard = _Heard()
-        call = self._call(heard, "POST", self._path(request.model.id), request.body())
+        call = self._call(heard, "POST", self._path(request.model.id), request.body(addresses))
         outcome = await contained(call, self.timeouts.whole_call)
         broken = outcome.words if isinstance(outcome, Broken) else ""
         if heard.status is not None:
@@ -263,6 +265,35 @@ class WaveSpeed:
         """Fetch a picture into a file; errors as in `Downloads.download`."""
         return await self._downloads.download(address, into)
 
+    async def upload(self, data: bytes, filename: str, content_type: str) -> str:
+        """Bring a file to the service and return its address; free, and safe to repeat.
+
+        By a ticket and a PUT, which carries no key and goes through the client for pictures; where the service or its
+        storage takes no such upload, by the older way, a form.
+
+        Raises
+        ------
+        UnavailableError, RateLimitedError
+            Safe to ask again.
+        RejectedError, KeyRefusedError
+            The service takes it in neither way.
+        """
+        with suppress(RejectedError, BadAnswerError):
+            order = {"filename": filename, "size": len(data), "content_type": content_type}
+            ticket = answers.read_ticket(await self._get("POST", "/media/uploads", order))
+            await self._downloads.put(ticket.put_to, data, ticket.headers)
+            return ticket.address
+        heard = _Heard()
+        call = self._call(heard, "POST", "/media/upload/binary", file=(filename, data, content_type))
+        outcome = await contained(call, self.timeouts.whole_upload)
+        if isinstance(outcome, Broken):
+            raise UnavailableError(f"The picture could not be uploaded ({outcome.words}).")
+        try:
+            return answers.read_upload(self._data(self._read_envelope(heard), heard))
+        except BadAnswerError as error:
+            words = str(error)
+        raise UnavailableError(f"The picture could not be uploaded: {words}.")
+
     async def read_text(self, address: str) -> str:
         """Fetch a text that an output names by its address; errors as in `Downloads.read_text`."""
         return await self._downloads.read_text(address)
@@ -275,7 +306,7 @@ class WaveSpeed:
     def _api_client(self) -> httpx.AsyncClient:
         if self._api is None:
             auth = _KeyAuth(self._key, self.base_url) if self._key else None
-            self._api = new_client(self.timeouts, loopback=self._loopback, app=self._app, auth=auth)
+            self._api = new_client(self.timeouts, loopback=self.loopback, app=self._app, auth=auth)
         return self._api
 
     async def aclose(self) -> None:
@@ -293,12 +324,19 @@ class WaveSpeed:
         json_body: Mapping[str, object] | None = None,
         *,
         largest: int = LARGEST_ANSWER,
+        file: tuple[str, bytes, str] | None = None,
     ) -> None:
         """Make one call; what is heard of its answer is in `heard`, whatever becomes of it."""
         content = None if json_body is None else json.dumps(json_body, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"} if content is not None else {}
         client = self._api_client()
-        request = client.build_request(method, str(self.base_url) + path, content=content, headers=headers)
+        request = client.build_request(
+            method,
+            str(self.base_url) + path,
+            content=content,
+            files={"file": file} if file is not None else None,
+            headers=headers,
+        )
         request.extensions["trace"] = heard.watch
         response = await client.send(request, stream=True)
         try:

@@ -11,9 +11,10 @@ from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import HIGHEST_SEED
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Row, Sweep
+from qwen_widgets.grid.before import before_columns, before_view, has_before
 from qwen_widgets.grid.grid import Cell, Grid
 from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.recipe import seed_text, write_cell
+from qwen_widgets.grid.recipe import seed_text, write_cell, write_edit
 from qwen_widgets.grid.view import Action, CellView, ColumnView, GridView, RowView, Shown
 
 _SHOWN: dict[CellState, Shown] = {
@@ -64,12 +65,18 @@ def describe(grid: Grid) -> GridView:
     """Return everything that the views show of a grid, as it is now."""
     sweep = grid.sweep
     cells = {(cell.row, cell.column): cell for cell in grid}
-    views = tuple(
-        _cell_view(cells[r, c]) if (r, c) in cells else CellView(r, c, "blank", 1, 1, "not asked for")
+    lines = [
+        [
+            _cell_view(cells[r, c]) if (r, c) in cells else CellView(r, c, "blank", 1, 1, "not asked for")
+            for c in range(len(sweep.seeds))
+        ]
         for r in range(len(sweep.rows))
-        for c in range(len(sweep.seeds))
+    ]
+    shown = [view for line in lines for view in line if view.state != "blank"]
+    before = has_before(sweep)
+    views = tuple(
+        view for r, line in enumerate(lines) for view in (*line, *([before_view(sweep, r)] if before else ()))
     )
-    shown = [view for view in views if view.state != "blank"]
     done = sum(view.state == "stored" for view in shown)
     failed = sum(view.state in ("failed", "unknown") for view in shown)
     running = not grid.done
@@ -93,7 +100,7 @@ def describe(grid: Grid) -> GridView:
             _row_view(sweep, r, [view for view in shown if view.row == r], grid.marked_against)
             for r in range(len(sweep.rows))
         ),
-        columns=tuple(_column_view(seed) for seed in sweep.seeds),
+        columns=(*map(_column_view, sweep.seeds), *before_columns(sweep)),
         cells=views,
         magic=grid.magic(),
         message=grid.message,
@@ -248,7 +255,17 @@ def cell_actions(grid: Grid, row: int, column: int) -> tuple[Action, ...]:
         No picture was asked for there.
     """
     whole = Action("the cell that makes this grid", grid.magic())
-    return (*(way.action for way in cell_ways(grid, row, column)), whole)
+    return (*(way.action for way in cell_ways(grid, row, column)), *_edit_action(grid[row, column]), whole)
+
+
+def _edit_action(cell: Cell) -> tuple[Action, ...]:
+    """Return the cell in which a picture can be edited; nothing where there is none."""
+    found = write_edit(cell.request, f"{cell.grid.run_id}[{cell.row},{cell.column}]", cell.size)
+    if cell.state != "stored" or found is None:
+        return ()
+    text, model = found
+    price = "no cost" if cell.grid.provider.offline else money(float(model.price))
+    return (Action("edit this", text, f"{price} a picture" if price != "no cost" else price),)
 
 
 def cell_ways(grid: Grid, row: int, column: int) -> tuple[Way, ...]:

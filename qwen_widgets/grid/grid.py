@@ -8,18 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qwen_widgets.core import pictures
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
-from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.inputs import Given, from_cell
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, MadeFrom
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
 from qwen_widgets.grid import export
+from qwen_widgets.grid.before import before_paths, before_pictures
 from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
 from qwen_widgets.grid.recipe import seed_text, write_cell
 
@@ -170,6 +173,15 @@ class Cell:
             return None
         return self._grid._store.path(record.sha256, record.suffix)  # noqa: SLF001
 
+    def as_input(self) -> Given:
+        """Return the picture as what another one can be made of (``images=cell``), and where it comes from."""
+        if self.path is None:
+            raise InputError(
+                f"image [{self.row},{self.column}]: there is no picture there, it is {self.state}."
+            )
+        place = (self.row, self.column)
+        return from_cell(self.path, self.request, self._grid.run_id, place, flagged=self.flagged)
+
     @property
     def image(self) -> Image:
         """The picture.
@@ -282,6 +294,12 @@ class Grid:
             raise IndexError(f"cell [{row}, {column}]: no picture was asked for there.")
         return Cell(self, row, column, request)
 
+    def as_input(self) -> Given:
+        """Return the picture of a grid of one cell; of several, one has to be named."""
+        if len(self) != 1:
+            raise InputError(f"image: the grid has {len(self)} cells; name one of them, such as [0, 1].")
+        return next(iter(self)).as_input()
+
     def __iter__(self) -> Iterator[Cell]:
         for (row, column), request in sorted(self._sweep.requests.items()):
             yield Cell(self, row, column, request)
@@ -358,8 +376,11 @@ class Grid:
 
     @property
     def pictures(self) -> dict[tuple[int, int], bytes]:
-        """A JPEG of each picture that has arrived, as the engine made it for the live view, by row and column."""
-        found = {}
+        """A JPEG of each picture that has arrived, as the engine made it for the live view, by row and column.
+
+        Of an edit also what it was made of, in the column behind those of the sweep.
+        """
+        found = before_pictures(self, self._store.thumbnail)
         for place, request in self._sweep.requests.items():
             update = self._updates.get(request.key)
             if update is not None and update.thumbnail is not None:
@@ -367,8 +388,8 @@ class Grid:
         return found
 
     def thumbnails(self, side: int) -> dict[tuple[int, int], bytes]:
-        """Return a JPEG of each stored picture, its longer side at most `side` pixels, by row and column."""
-        found = {}
+        """Return a JPEG of each picture of a view, its longer side at most `side` pixels, by row and column."""
+        found = before_pictures(self, partial(self._store.thumbnail, side=side))
         for cell in self:
             record = cell._record  # noqa: SLF001
             if cell.state == "stored" and record is not None and record.sha256 and record.suffix:
@@ -379,12 +400,22 @@ class Grid:
         return found
 
     def originals(self) -> dict[tuple[int, int], bytes]:
-        """Return the stored pictures that the service has not flagged, by row and column."""
-        return {
+        """Return the pictures of a view as they are stored, without those that are flagged, by row and column."""
+        found = {place: path.read_bytes() for place, path in before_paths(self, self._store).items()}
+        found |= {
             (cell.row, cell.column): cell.path.read_bytes()
             for cell in self
             if cell.path is not None and not cell.flagged
         }
+        return found
+
+    def original(self, row: int, column: int) -> bytes | None:
+        """Return the stored picture at a place of a view; None while there is none."""
+        if column == len(self.seeds):
+            path = before_paths(self, self._store).get((row, column))
+        else:
+            path = self[row, column].path
+        return path.read_bytes() if path is not None else None
 
     def wait(self, timeout: float | None = None) -> Grid:
         """Wait for the run in the background to end; an interrupt leaves the wait.

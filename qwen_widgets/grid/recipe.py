@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qwen_widgets.core.models import DEFAULT_EDIT_MODEL, DEFAULT_MODEL, DEFAULT_RATIO, Model, Size
-from qwen_widgets.core.request import KEPT, InputPicture
+from qwen_widgets.core.models import (
+    DEFAULT_EDIT_MODEL,
+    DEFAULT_MODEL,
+    DEFAULT_RATIO,
+    SHELF,
+    Model,
+    Size,
+)
+from qwen_widgets.core.request import KEPT, ImageRequest, InputPicture
 from qwen_widgets.core.sweep import Row, Sweep
 
 
@@ -43,6 +50,27 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
             flags += f" --seed {write_seeds(own)}"
         prompts.append(literal(row.prompt) + flags)
     return f"%%qwenimage {' '.join(options)}".rstrip() + "\n" + "\n\n".join(dict.fromkeys(prompts))
+
+
+def write_edit(request: ImageRequest, source: str, size: Size | None) -> tuple[str, Model] | None:
+    """Return the beginning of a cell that edits a request's picture, and its model; None where no model can.
+
+    The change is left to be written: run as it is, the cell says so and buys nothing.
+    """
+    asked = request.model
+    model = (
+        asked if asked.takes_images else SHELF.find(f"{asked.name}-edit") or SHELF.find(DEFAULT_EDIT_MODEL.id)
+    )
+    if model is None or size is None:
+        return None
+    options = [f"--image {source}"]
+    if request.seed is not None and model.takes_seed:
+        options.append(f"--seeds {request.seed}")
+    if model != DEFAULT_EDIT_MODEL:
+        options.append(f"--model {model.name}")
+    if not model.takes_picture(size):
+        options.append("--fit")
+    return f"%%qwenimage {' '.join(options)}\n# write below what is to change in the picture\n", model
 
 
 def _seeds(columns: Sequence[int | None]) -> tuple[int, ...]:

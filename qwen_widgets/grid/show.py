@@ -87,16 +87,12 @@ def open_view(grid: Grid, *, kind: FrontEnd | None = None) -> View:
 def connect(viewer: Viewer, grid: Grid) -> None:
     """Let a viewer's hooks be answered by a grid, each of which may be set to something else afterwards."""
 
-    def original(row: int, column: int) -> bytes | None:
-        path = grid[row, column].path
-        return path.read_bytes() if path is not None else None
-
     def chosen(*_what: object) -> None:
         # The viewer has checked the message and taken it up; from here on it is the grid's.
         grid.choices = viewer.choices
 
     viewer.on_stop = grid.stop
-    viewer.on_original = original
+    viewer.on_original = grid.original
     viewer.on_actions = lambda row, column: cell_actions(grid, row, column)
     viewer.on_act = grid.act
     viewer.on_choice = chosen

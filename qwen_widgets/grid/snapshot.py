@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 
@@ -107,6 +107,14 @@ def render_snapshot(
         output before and this snapshot give way to each other.
     """
     columns = len(view.columns)
+    if columns and view.columns[-1].before:
+        # On paper what was there before comes first.
+        cells = [view.cells[at : at + columns] for at in range(0, len(view.cells), columns)]
+        view = replace(
+            view,
+            columns=(view.columns[-1], *view.columns[:-1]),
+            cells=tuple(cell for line in cells for cell in (line[-1], *line[:-1])),
+        )
     room = (_PAGE - _HEADER) // max(columns, 1) - _GAP
     widest = widest_tile(view)
     tiles = [

@@ -40,6 +40,9 @@ class ColumnView:
     label: str
     #: The seed by itself, for copying; empty where the column is something else.
     seed: str = ""
+    #: Whether the column is no part of the sweep but what its pictures were made of, to compare with: always the last,
+    #: so that a cell's place here is its place in the grid.
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True)

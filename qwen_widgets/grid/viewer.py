@@ -228,7 +228,8 @@ class Viewer(anywidget.AnyWidget):
                 self._do(self.on_take, row)
         elif kind in ("stars", "mark") and set(content) == {"type", "row", "column", "value"}:
             row, column = content["row"], content["column"]
-            if self._is_place(row, column):
+            # What was there before is nothing to choose among.
+            if self._is_place(row, column) and not self._view.columns[column].before:
                 self._choose(kind, row, column, content["value"])
 
     def _choose(self, what: str, row: int, column: int, value: object) -> None:

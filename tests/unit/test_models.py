@@ -251,6 +251,9 @@ def test_a_model_that_is_no_longer_known_can_be_shown_and_not_asked() -> None:
         {"seeds": "1-2", "sizes": "16:9", "models": "qwen-image-2.0,seedream-5-lite"},
         {"models": "seedream-5-lite", "output_format": "png"},
         {"models": "seedream-5-lite", "sizes": "2400x2000"},
+        {"seeds": "1,2", "images": [PHOTO]},
+        {"seeds": "1,2", "images": [PHOTO], "models": "qwen-image-edit-plus,seedream-5-lite-edit"},
+        {"images": [replace(PHOTO, source="my photo's.jpg")], "seeds": 3},
     ],
 )
 def test_the_recipe_of_every_model_reads_back(options: dict[str, object]) -> None:
@@ -264,7 +267,7 @@ def test_the_recipe_of_every_model_reads_back(options: dict[str, object]) -> Non
         seeds=" ".join(args.seeds) if args.seeds else None,
         sizes=" ".join(args.size) if args.size else None,
         models=" ".join(args.model) if args.model else None,
-        images=[replace(PHOTO, source=source) for source in getattr(args, "image", None) or []],
+        images=[replace(PHOTO, source=source) for [source] in args.image or []],
         output_format=args.format or "",
     )
     assert again == sweep

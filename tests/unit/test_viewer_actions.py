@@ -23,6 +23,7 @@ def test_each_is_a_whole_cell(grid):
         "this seed for all",
         "more seeds for this prompt",
         "run again",
+        "edit this",
         "the cell that makes this grid",
     ]
     assert (
@@ -31,6 +32,11 @@ def test_each_is_a_whole_cell(grid):
     assert actions["more seeds for this prompt"].text == "%%qwenimage --seeds 3-6 --size 256x256\na blue fox"
     assert actions["run again"].text == "%%qwenimage --fresh --seeds 1 --size 256x256\na blue fox"
     assert actions["the cell that makes this grid"].text == grid.magic()
+    # Run as it is, the cell holds only a comment: nothing is bought. 256 pixels are too few for the model.
+    assert actions["edit this"].text.splitlines() == [
+        f"%%qwenimage --image {grid.run_id}[1,0] --seeds 1 --fit",
+        "# write below what is to change in the picture",
+    ]
     assert actions["run again"].price == "no cost"
 
 

@@ -62,7 +62,7 @@ interface Head {
 	running: boolean;
 	stoppable: boolean;
 	rows: Row[];
-	columns: {label: string; seed: string}[];
+	columns: {label: string; seed: string; before: boolean}[];
 	places: number;
 }
 interface Choice {

@@ -837,8 +837,8 @@ function makeVote(head, tileOf, choices, originals) {
 			"Start",
 			() => {
 				const rows = boxes.flatMap((box, row) => (box.checked ? [row] : []));
-				const all = head().columns.flatMap((_, column) => {
-					const ready = rows.filter(row => tileOf(row, column)?.has);
+				const all = head().columns.flatMap(({before}, column) => {
+					const ready = before ? [] : rows.filter(row => tileOf(row, column)?.has);
 					return ready.flatMap((one, at) => ready.slice(at + 1).map(other => ({column, sides: shuffle([one, other])})));
 				});
 				pairs = shuffle(all);

@@ -1,0 +1,65 @@
+"""The ledger's rows about uploads: where a provider keeps an input picture, and who is bringing it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qwen_widgets.core.owner import is_dead
+
+#: Seconds that a claim on an upload holds without being renewed.
+UPLOAD_LEASE = 30.0
+
+
+class UploadRows:
+    """The statements about uploads; a part of `Store`, on the ledger's own thread."""
+
+    _db: Any
+    _clock: Callable[[], float]
+    owner: str
+
+    def claim_upload(self, provider: str, sha256: str) -> tuple[str | None, bool]:
+        """Find an input picture's address, or claim to bring it there.
+
+        Returns
+        -------
+        str or None
+            The address, where it still works.
+        bool
+            Whether it is this process's to upload. False and no address: somebody else is at it.
+        """
+        now = self._clock()
+        row = self._db.execute(
+            "SELECT * FROM upload WHERE provider = ? AND sha256 = ?", (provider, sha256)
+        ).fetchone()
+        if row is not None and row["address"] and (row["expires_at"] or 0.0) > now:
+            return str(row["address"]), False
+        taken = row is not None and row["owner"] is not None and (row["lease_until"] or 0.0) > now
+        if taken and not is_dead(row["owner"]):
+            return None, False
+        self._db.execute(
+            "INSERT OR REPLACE INTO upload (provider, sha256, owner, lease_until) VALUES (?, ?, ?, ?)",
+            (provider, sha256, self.owner, now + UPLOAD_LEASE),
+        )
+        return None, True
+
+    def renew_upload(self, provider: str, sha256: str) -> None:
+        """Hold a claim for another `UPLOAD_LEASE` seconds."""
+        self._db.execute(
+            "UPDATE upload SET lease_until = ? WHERE provider = ? AND sha256 = ? AND owner = ?",
+            (self._clock() + UPLOAD_LEASE, provider, sha256, self.owner),
+        )
+
+    def write_upload(self, provider: str, sha256: str, address: str, expires_at: float) -> None:
+        """Keep an address until it expires, seconds since the epoch, whoever has brought the picture there."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO upload (provider, sha256, address, expires_at) VALUES (?, ?, ?, ?)",
+            (provider, sha256, address, expires_at),
+        )
+
+    def forget_upload(self, provider: str, sha256: str, address: str | None = None) -> None:
+        """Give a claim up, or drop an address that doesn't work; a newer one stays."""
+        self._db.execute(
+            "DELETE FROM upload WHERE provider = ? AND sha256 = ? AND address IS ? AND (owner IS NULL OR owner = ?)",
+            (provider, sha256, address, self.owner),
+        )
