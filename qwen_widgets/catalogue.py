@@ -35,11 +35,13 @@ def refresh_catalogue() -> list[str]:
     here.learn(again=True)
     after = SHELF.models
     further = len(after) - len(MODELS)
-    said = (
-        f"{provider.title} lists {plural(len(found.entries), 'model')}, {_date()}; {further:,} beyond the built-in "
-        "ones make pictures and are used by their full id: %qwen models TEXT finds them."
+    more = (
+        f"; {further:,} beyond the built-in ones make pictures and are used by their full id: %qwen models TEXT "
+        "finds them"
     )
-    lines = [said]
+    lines = [
+        f"{provider.title} lists {plural(len(found.entries), 'model')}, {_date()}{more if further else ''}."
+    ]
     lines += changes(before[: len(MODELS)], after) or [
         "The built-in models have the limits and prices they had."
     ]
