@@ -72,8 +72,6 @@ class Studio(Sources):
         self._lock = threading.Lock()
         self._engines: dict[tuple[object, ...], Engine] = {}
         self._ledgers: dict[Path, Ledger] = {}
-        #: Home and provider whose catalogue the shelf holds.
-        self._learned: tuple[Path, str] | None = None
 
     def configure(self, **changes: Any) -> None:
         """Change settings; names and meanings as in `Settings`."""
@@ -136,11 +134,10 @@ class Studio(Sources):
             Also where it was taken up before: it was read anew.
         """
         mark = (self.home, self.provider().name)
-        if mark == self._learned and not again:
+        if mark == SHELF.source and not again:
             return
         kept = self.ledger().wait(lambda db: db.read_catalogue(mark[1]))
-        SHELF.learn(Catalogue.from_json(kept[0]).models() if kept is not None else ())
-        self._learned = mark
+        SHELF.learn(Catalogue.from_json(kept[0]).models() if kept is not None else (), mark)
 
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
@@ -267,12 +267,15 @@ class Shelf:
         self._built_in = {model.id: model for model in built_in}
         self._models: Mapping[str, Model] = MappingProxyType(self._built_in)
         self._lock = threading.Lock()
+        #: Whose catalogue was learned last, None for nobody's.
+        self.source: Hashable = None
 
-    def learn(self, models: Iterable[Model]) -> None:
+    def learn(self, models: Iterable[Model], source: Hashable = None) -> None:
         """Take up a catalogue's models, in place of those of an earlier one."""
         learned = {model.id: model for model in models}
         with self._lock:
             self._models = MappingProxyType(self._built_in | learned)
+            self.source = source
 
     @property
     def models(self) -> tuple[Model, ...]:
