@@ -1,5 +1,5 @@
-// The live view of a grid. A plain ES module: no build step, no framework, no network.
-// Users' words only ever become text nodes or plain attributes; pictures are Blob URLs.
+// The live view of a grid. An ES module: no build step, no framework, no network.
+// Users' words only become text nodes or plain attributes; pictures are Blob URLs.
 
 /// <reference path="./types.d.ts" />
 
@@ -838,7 +838,7 @@ function makeVote(head, tileOf, choices, originals) {
 			() => {
 				const rows = boxes.flatMap((box, row) => (box.checked ? [row] : []));
 				const all = head().columns.flatMap(({before}, column) => {
-					const ready = before ? [] : rows.filter(row => tileOf(row, column)?.has);
+					const ready = rows.filter(row => !before && tileOf(row, column)?.has);
 					return ready.flatMap((one, at) => ready.slice(at + 1).map(other => ({column, sides: shuffle([one, other])})));
 				});
 				pairs = shuffle(all);
