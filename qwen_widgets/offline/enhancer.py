@@ -39,9 +39,9 @@ _PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "an unusual viewpoint, rhythm in the repeated forms",
         ),
         "medium": (
-            "visible brush strokes and layered pigment",
-            "a painterly palette of complementary colours",
-            "textured paper, soft edges that melt into one another",
+            "an oil painting with visible brush strokes and layered pigment",
+            "a watercolour on textured paper, soft edges that melt into one another",
+            "a gouache with a palette of complementary colours",
         ),
         "detail": (
             "detail kept for the focal point, the rest suggested",
@@ -109,7 +109,7 @@ _HAN_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "artistic": {
         "composition": ("构图富有表现力，线条流畅", "大色块与留白相映", "视角独特，节奏感强"),
-        "medium": ("笔触可见，颜料层次丰富", "互补色调，绘画感强", "纸张纹理，边缘晕染"),
+        "medium": ("油画，笔触可见，颜料层次丰富", "水彩，纸张纹理，边缘晕染", "油画，互补色调，绘画感强"),
         "detail": ("重点刻画主体，其余写意", "光泽细腻，高光生动"),
     },
     "photographic": {
@@ -137,9 +137,8 @@ _HAN_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "detail": ("质感逼真：布料、皮肤、石头、树叶", "细微的瑕疵更显真实"),
     },
 }
-#: The light for each hour that a prompt can name, and for none.
+#: The light for each hour that a prompt can name.
 _LIGHT: dict[str, tuple[str, str]] = {
-    "": ("soft directional light with gentle shadows", "柔和的侧光，阴影自然"),
     "dawn": ("first light, pale pinks and long cool shadows", "晨曦微光，淡粉天色，长长的冷影"),
     "morning": ("clear morning light from one side", "清晨的侧光，空气通透"),
     "day": ("bright daylight with clean shadows", "明亮的日光，阴影清晰"),
@@ -148,6 +147,14 @@ _LIGHT: dict[str, tuple[str, str]] = {
     "dusk": ("the last light in the sky, first lamps below", "天边余晖，灯火初上"),
     "blue": ("deep blue ambient light with small warm accents", "深蓝的环境光，点缀暖色灯光"),
     "night": ("moonlight and small pools of warm light, deep clear shadows", "月光与点点暖灯，暗部深邃"),
+}
+#: The light where the prompt names no hour; a technical picture needs none.
+_STYLE_LIGHT: dict[str, tuple[str, str]] = {
+    "default": ("soft morning light with gentle shadows", "柔和的早晨光线，阴影自然"),
+    "artistic": ("the luminous light of late afternoon", "黄金时段的明亮光辉"),
+    "photographic": ("golden hour light from one side, long soft shadows", "黄金时刻的侧光，柔和长影"),
+    "anime": ("a bright sunlit sky with towering clouds", "阳光明媚，云朵高耸"),
+    "realistic": ("natural daylight with true shadows", "白天的自然光，阴影真实"),
 }
 _AIR: dict[str, tuple[str, str]] = {
     "winter": ("crisp cold air, light glinting on the snow", "空气清冷，雪面闪光"),
@@ -228,7 +235,7 @@ def _added(words: str, style: str, mode: str, picture: bytes | None, *, chinese:
         for number, (part, choices) in enumerate(phrases.items())
     }
     if style != "technical":
-        found["light"] = _LIGHT[hours[-1] if hours else ""][at]
+        found["light"] = (_LIGHT[hours[-1]] if hours else _STYLE_LIGHT[style])[at]
     parts = [
         found[part] for part in ("composition", "light", "medium") if part in found and not _said(part, read)
     ]

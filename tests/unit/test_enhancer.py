@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwen_widgets.offline.enhancer import enhance
+from qwen_widgets.offline.painter import read_scene
 
 STYLES = ("default", "artistic", "photographic", "technical", "anime", "realistic")
 HAN = re.compile("[\u4e00-\u9fff]")
@@ -49,7 +50,7 @@ def test_the_light_is_that_of_the_hour_that_is_named():
     ("text", "style", "not_again"),
     [
         ("a fox, 35 mm lens", "photographic", "full-frame"),
-        ("a fox in soft backlit fog", "default", "directional light"),
+        ("a fox in soft backlit fog", "default", "morning light"),
         ("a close-up of a fox, rich detail", "default", "fine textures"),
     ],
 )
@@ -77,3 +78,12 @@ def test_no_text_is_refused(text, style):
     answer = enhance(text, style)
     assert answer.startswith(text.strip().rstrip(" ,.，。;；"))
     assert len(answer) > len(text.strip().rstrip(string.punctuation))
+
+
+@pytest.mark.parametrize(
+    ("style", "drawn"), [("photographic", "golden"), ("default", "morning"), ("realistic", "day")]
+)
+@pytest.mark.parametrize("text", ["a red fox", "一只红色的狐狸"])
+def test_what_is_added_can_be_seen_in_an_offline_preview(style, drawn, text):
+    assert read_scene(enhance(text, style)).time == drawn
+    assert read_scene(enhance(text, "artistic")).styles
