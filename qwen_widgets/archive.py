@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from qwen_widgets.core import metadata
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import TextRequest
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
@@ -63,6 +64,7 @@ def grid(run_id: str) -> Grid:
     if found is None:
         raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
     provider, title, text, choices = found
+    here.learn()
     again = here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
     if choices:
         again.choices = read_choices(json.loads(choices))
@@ -87,6 +89,9 @@ def read(path: str | Path) -> ImageRequest:
         data = file.read_bytes()
     except OSError as error:
         raise InputError(f"read {str(path)!r}: the file can't be read ({error.strerror}).") from None
+    # Who makes pictures now is no matter here.
+    with contextlib.suppress(QwenError):
+        studio().learn()
     found = metadata.read(data)
     if found is None:
         digest = hashlib.sha256(data).hexdigest()

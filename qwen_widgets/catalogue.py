@@ -6,6 +6,7 @@ from datetime import datetime
 
 from qwen_widgets.core.catalogue import changes
 from qwen_widgets.core.errors import UnavailableError
+from qwen_widgets.core.model_schema import FILLED
 from qwen_widgets.core.models import MODELS, SHELF, Model
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.portal import portal
@@ -13,6 +14,7 @@ from qwen_widgets.studio import studio
 
 #: Models beyond the built-in ones that are listed at once.
 _LISTED = 20
+_INPUTS = 12
 
 
 def refresh_catalogue() -> list[str]:
@@ -101,5 +103,7 @@ def _model_line(model: Model) -> str:
         facts.append("no seed")
     if model.formats:
         facts.append("/".join(model.formats))
+    if further := [one.name for one in model.schema if one.name not in FILLED]:
+        facts.append(f"--input {', '.join(further[:_INPUTS])}{' …' if len(further) > _INPUTS else ''}")
     name = model.name if model.name != model.id else ""
     return f"{name:<22} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"

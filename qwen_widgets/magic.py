@@ -118,6 +118,12 @@ class QwenMagics(Magics, Configurable):
         "--fit", action="store_true", help="scale an input picture that the model doesn't take as it is"
     )
     @argument("-f", "--format", help="png, jpeg or webp, for models that have the choice")
+    @argument(
+        "--input",
+        action="append",
+        metavar="NAME=VALUE",
+        help="a further input of a model that isn't built in",
+    )
     @argument("-o", "--out", metavar="NAME", help="name of the variable that becomes the Grid")
     @argument("--lines", action="store_true", help="every line is a prompt")
     @argument(
@@ -191,6 +197,8 @@ class QwenMagics(Magics, Configurable):
             raise UsageError("--fit: there is no picture to scale; give one with -i.")
         if args.format:
             options["output_format"] = args.format
+        if args.input:
+            options["inputs"] = _inputs(args.input)
         if args.seeds:
             options["seeds"] = " ".join(args.seeds)
         if args.count is not None:
@@ -307,6 +315,16 @@ class QwenMagics(Magics, Configurable):
             del text
 
 
+def _inputs(texts: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--input {text!r}: write NAME=VALUE.")
+        found[name] = value
+    return found
+
+
 def _number(option: str, text: str, kind: type[int | float]) -> Any:
     try:
         return kind(text)
@@ -354,7 +372,7 @@ def _split(line: str) -> tuple[list[str], str]:
 # --- completion -------------------------------------------------------------------------------------------
 
 _OPTIONS = (
-    "--seeds", "--count", "--size", "--ratio", "--model", "--image", "--fit", "--format", "--out", "--lines",
+    "--seeds", "--count", "--size", "--ratio", "--model", "--image", "--fit", "--format", "--input", "--out", "--lines",
     "--vars", "--enhance", "--fresh", "--dry-run",
     "--max-cost", "--title", "--save",
 )  # fmt: skip

@@ -30,6 +30,7 @@ class GenerateOptions(TypedDict, total=False):
     images: object
     fit: bool
     output_format: str
+    inputs: Mapping[str, object] | None
     lines: bool
     variables: Mapping[str, object] | None
     fresh: bool
@@ -68,6 +69,7 @@ def read_options(
         models=options.get("models"),
         images=images,
         output_format=options.get("output_format", ""),
+        inputs=options.get("inputs"),
         lines=options.get("lines", False),
         variables=options.get("variables"),
     )

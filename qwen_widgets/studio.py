@@ -547,6 +547,8 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
         Scale an input picture that is too small or too large for the model.
     output_format : str, optional
         ``png``, ``jpeg`` or ``webp``, for models that have the choice.
+    inputs : mapping, optional
+        Further inputs of models that are not built in, by name; `%qwen models` knows them after a refresh.
     lines : bool, optional
         Every line is a prompt.
     variables : mapping, optional

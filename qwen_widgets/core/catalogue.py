@@ -17,7 +17,7 @@ from typing import Any
 
 from qwen_widgets.core.answers import integer
 from qwen_widgets.core.errors import clean
-from qwen_widgets.core.model_schema import Input
+from qwen_widgets.core.model_schema import FILLED, Input
 from qwen_widgets.core.models import MODELS, Model, Size
 
 _ID = re.compile(r"[A-Za-z0-9][\w.\-]*(?:/[\w.\-]+)+", re.ASCII)
@@ -25,8 +25,6 @@ _LONGEST_ID = 200
 _LONGEST_TEXT = 200
 _MOST_CHOICES = 100
 _MOST_INPUTS = 60
-#: Inputs that a request fills by itself.
-FILLED = ("prompt", "size", "seed", "images", "image", "output_format")
 #: Limits that no picture has: a schema that says so is mistaken.
 _SMALLEST, _LARGEST = 16, 16_384
 _LONGEST_PROMPT = 100_000

@@ -62,6 +62,7 @@ def read(picture: bytes) -> ImageRequest | None:
             model=find_model(values["model"]),
             images=tuple(map(InputPicture.from_json, values.get("images", ()))),
             output_format=values.get("output_format", ""),
+            extra=tuple(sorted(values.get("extra", {}).items())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError):
         return None
@@ -91,6 +92,8 @@ def _as_json(request: ImageRequest, facts: Mapping[str, Any]) -> str:
         ]
     if request.output_format:
         asked["output_format"] = request.output_format
+    if request.extra:
+        asked["extra"] = dict(request.extra)
     return json.dumps({"version": 1, **asked, **facts}, ensure_ascii=False)
 
 

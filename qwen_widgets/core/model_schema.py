@@ -18,6 +18,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _SHOWN = 40
+#: Inputs that a request fills by itself.
+FILLED = ("prompt", "size", "seed", "images", "image", "output_format")
+#: What else can be given to a model that is not built in, by name.
+Scalar = str | int | float | bool
+Extra = tuple[tuple[str, Scalar], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,32 @@ class Input:
             raise self._wrong(text, f"{model} takes {_article(self.kind)} there.") from None
         self.check(value, model)
         return value
+
+
+def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str) -> Extra:
+    """Return further inputs as they are sent, by name; a text is read as what the schema wants there.
+
+    Raises
+    ------
+    InputError
+        The model has no input of that name, or it can't have that value.
+    """
+    known = {one.name: one for one in inputs if one.name not in FILLED}
+    found: dict[str, Scalar] = {}
+    for name, value in given.items():
+        if name in FILLED:
+            raise InputError(f"input {name}: it has an option of its own.")
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it takes no further inputs"
+            raise InputError(f"input {clean(name, longest=_SHOWN)}: {model} has none of that name; {has}.")
+        if isinstance(value, str):
+            found[name] = known[name].read(value, model)
+        elif isinstance(value, int | float):
+            known[name].check(value, model)
+            found[name] = value
+        else:
+            raise InputError(f"input {name}: give a text, a number, or true or false.")
+    return tuple(sorted(found.items()))
 
 
 def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) -> None:

@@ -94,6 +94,7 @@ def likeness(echoed: Mapping[str, Any] | None, record: Record) -> Literal["same"
         alike.append(given.get("images", given.get("image")) in _sent(record) or None)
     if record.output_format and isinstance(given.get("output_format"), str):
         alike.append(given["output_format"] == record.output_format)
+    alike += [None if given.get(name) is None else given[name] == value for name, value in record.extra]
     if False in alike:
         return "other"
     return "perhaps" if None in alike else "same"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from qwen_widgets.core import errors
 from qwen_widgets.core.enhancer import TextRequest, makes_text
 from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core.model_schema import Extra
 from qwen_widgets.core.models import Size, remembered_model
 from qwen_widgets.core.request import ImageRequest, InputPicture
 
@@ -82,6 +83,11 @@ class Record:
         return str(self._inputs.get("output_format", ""))
 
     @property
+    def extra(self) -> Extra:
+        """Further inputs of a model that is not built in."""
+        return tuple(sorted(self._inputs.get("extra", {}).items()))
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """Where the input pictures were when it was sent."""
         return tuple(self._inputs.get("addresses", ()))
@@ -110,6 +116,7 @@ class Record:
             remembered_model(self.model),
             self.images,
             self.output_format,
+            self.extra,
             check=False,
         )
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.model_schema import check_body
+from qwen_widgets.core.model_schema import Extra, check_body
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size
 
 #: How a source begins that names a kept input picture by its hash.
@@ -149,6 +149,8 @@ class ImageRequest:
         As many as the model takes, each within its limits.
     output_format : str
         One of the model's formats; empty is the first of them, and stays so where it has none.
+    extra : tuple of (name, value)
+        Further inputs of a model that is not built in.
     check : bool
         False for what the ledger remembers: the limits may have been others when it was asked.
 
@@ -164,6 +166,7 @@ class ImageRequest:
     model: Model
     images: tuple[InputPicture, ...] = ()
     output_format: str = ""
+    extra: Extra = ()
     check: InitVar[bool] = True
 
     def __post_init__(self, check: bool) -> None:
@@ -178,6 +181,8 @@ class ImageRequest:
             raise InputError(f"size {self.size}: {self.model.name} takes {self.model.limits}.")
         if self.output_format not in (self.model.formats or ("",)):
             raise InputError(f"format {self.output_format!r}: {formats_text(self.model)}.")
+        if self.extra and not self.model.schema:
+            raise InputError(f"input {self.extra[0][0]}: {self.model.name} takes no further inputs.")
         if self.model.schema:
             check_body(self.model.schema, self.body(["https://…"] * len(self.images)), self.model.name)
 
@@ -209,6 +214,8 @@ class ImageRequest:
             values["images"] = [picture.sha256 for picture in self.images]
         if self.output_format:
             values["output_format"] = self.output_format
+        if self.extra:
+            values["extra"] = dict(self.extra)
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -220,6 +227,8 @@ class ImageRequest:
             values["images"] = [picture.to_json() for picture in self.images]
         if self.output_format:
             values["output_format"] = self.output_format
+        if self.extra:
+            values["extra"] = dict(self.extra)
         return json.dumps(values) if values else ""
 
     def body(self, addresses: Sequence[str] = ()) -> dict[str, object]:
@@ -239,7 +248,8 @@ class ImageRequest:
             "image": next(iter(addresses), ""),
         }
         # What is empty is an input that may be left out, or one that the model's schema will miss.
-        return {name: values[name] for name in self.model.inputs if values.get(name) not in (None, "", [])}
+        filled = {name: values[name] for name in self.model.inputs if values.get(name) not in (None, "", [])}
+        return filled | dict(self.extra)
 
 
 def check_prompt(prompt: str, model: Model) -> None:

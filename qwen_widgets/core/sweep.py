@@ -10,6 +10,7 @@ from typing import TypeGuard, cast
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.model_schema import Extra, read_extra
 from qwen_widgets.core.models import (
     DEFAULT_EDIT_MODEL,
     DEFAULT_MODEL,
@@ -38,6 +39,7 @@ class Row:
     model: Model
     images: tuple[InputPicture, ...] = ()
     output_format: str = ""
+    extra: Extra = ()
     #: The words that the enhancer was given, and the style, where it wrote this prompt; empty where not.
     original: str = field(default="", compare=False, kw_only=True)
     style: str = field(default="", compare=False, kw_only=True)
@@ -45,12 +47,13 @@ class Row:
     @classmethod
     def of(cls, request: ImageRequest) -> Row:
         """Return the row of a request: all of it but the seed."""
-        return cls(request.prompt, request.size, request.model, request.images, request.output_format)
+        asked = request.images, request.output_format, request.extra
+        return cls(request.prompt, request.size, request.model, *asked)
 
     def request(self, seed: int | None, *, check: bool = True) -> ImageRequest:
         """Return the request of this row in the column of a seed."""
         return ImageRequest(
-            self.prompt, seed, self.size, self.model, self.images, self.output_format, check=check
+            self.prompt, seed, self.size, self.model, self.images, self.output_format, self.extra, check=check
         )
 
     def wants(self, seed: int | None) -> bool:
@@ -122,9 +125,10 @@ class Sweep:
         rows: list[list[object]] = []
         for row in self.rows:
             rows.append([row.prompt, *row.size, row.model.id])
-            if row.images or row.output_format:
+            if row.images or row.output_format or row.extra:
                 images = [picture.to_json() for picture in row.images]
-                rows[-1].append({"images": images, "output_format": row.output_format})
+                more = {"images": images, "output_format": row.output_format}
+                rows[-1].append(more | ({"extra": dict(row.extra)} if row.extra else {}))
         values = {"rows": rows, "seeds": self.seeds, "places": sorted(self.requests)}
         enhanced = {str(r): [row.original, row.style] for r, row in enumerate(self.rows) if row.original}
         return json.dumps(values | ({"enhanced": enhanced} if enhanced else {}))
@@ -138,7 +142,9 @@ class Sweep:
             rest = more[0] if more else {}
             images = tuple(map(InputPicture.from_json, rest.get("images", ())))
             size = Size(width, height)
-            rows.append(Row(prompt, size, remembered_model(model), images, rest.get("output_format", "")))
+            extra = tuple(sorted(rest.get("extra", {}).items()))
+            kind = rest.get("output_format", "")
+            rows.append(Row(prompt, size, remembered_model(model), images, kind, extra))
         for r, (original, style) in values.get("enhanced", {}).items():
             rows[int(r)] = replace(rows[int(r)], original=original, style=style)
         seeds = tuple(values["seeds"])
@@ -191,6 +197,7 @@ def plan_sweep(
     models: ModelsLike | None = None,
     images: Sequence[InputPicture] = (),
     output_format: str = "",
+    inputs: Mapping[str, object] | None = None,
     lines: bool = False,
     variables: Mapping[str, object] | None = None,
     cap: int = CAP,
@@ -214,6 +221,8 @@ def plan_sweep(
         The pictures that every request is made with.
     output_format : str
         ``png``, ``jpeg`` or ``webp``, for models that have the choice.
+    inputs : mapping, optional
+        Further inputs of models that are not built in, by name.
     lines : bool
         Every line is a prompt.
     variables : mapping, optional
@@ -229,6 +238,7 @@ def plan_sweep(
     pictures = tuple(images)
     chosen = read_models(models, editing=bool(pictures))
     formats, notes = _read_formats(output_format, chosen)
+    extras = {model: read_extra(model.schema, inputs or {}, model.name) for model in chosen}
     for model in chosen:
         check_images(pictures, model)
     sizes_of: dict[Model, tuple[Size, ...]] = {}
@@ -259,7 +269,7 @@ def plan_sweep(
                 notes += said
             wanted: tuple[int | None, ...] = (prompt.seeds or seed_values) if model.takes_seed else (None,)
             for size in own or sizes_of[model]:
-                row = Row(prompt.text, size, model, pictures, formats[model])
+                row = Row(prompt.text, size, model, pictures, formats[model], extras[model])
                 asked.setdefault(row, {}).update(dict.fromkeys(wanted))
         _check_count(sum(map(len, asked.values())), cap)
     for model in chosen:

@@ -46,6 +46,7 @@ def _further_rows(sweep: Sweep, prompts: PromptsLike) -> list[Row]:
             models=model,
             images=mine[0].images,
             output_format=mine[0].output_format,
+            inputs=dict(mine[0].extra),
         )
         for row in planned.rows:
             found.setdefault(row.prompt, []).append(row)

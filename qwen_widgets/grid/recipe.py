@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qwen_widgets.core.model_schema import Scalar
 from qwen_widgets.core.models import (
     DEFAULT_EDIT_MODEL,
     DEFAULT_MODEL,
@@ -36,6 +37,8 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
     chosen = (row.output_format for row in sweep.rows if row.output_format not in row.model.formats[:1])
     if output_format := next(filter(None, chosen), ""):
         options.append(f"--format {output_format}")
+    extra = sweep.rows[0].extra if sweep.rows else ()
+    options += [f"--input {quoted(f'{name}={write_value(value)}')}" for name, value in extra]
     if title:
         options.append(f"--title {quoted(title)}")
     prompts = []
@@ -50,6 +53,11 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
             flags += f" --seed {write_seeds(own)}"
         prompts.append(literal(row.prompt) + flags)
     return f"%%qwenimage {' '.join(options)}".rstrip() + "\n" + "\n\n".join(dict.fromkeys(prompts))
+
+
+def write_value(value: Scalar) -> str:
+    """Return a further input's value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def write_edit(request: ImageRequest, source: str, size: Size | None) -> tuple[str, Model] | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from conftest import CANARY
-from server import FaultServer, reply
+from server import FaultServer, lose_answer, reply
 
 import qwen_widgets as qw
-from qwen_widgets import catalogue
+from qwen_widgets import archive, catalogue
 from qwen_widgets.core import models
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import MODELS, SHELF, find_model
@@ -132,6 +132,83 @@ def test_a_model_that_is_not_built_in_makes_pictures(
     restart(monkeypatch)
     SHELF.learn(())
     assert qw.grid(grid.run_id)[0, 1].image.size == (256, 256)
+
+
+STEPS = {
+    "steps": {"type": "integer", "minimum": 1, "maximum": 50},
+    "strength": {"type": "number", "minimum": 0, "maximum": 1},
+    "safe": {"type": "boolean", "default": True},
+    "look": {"type": "string", "enum": ["plain", "very plain"]},
+}
+
+
+def test_further_inputs_are_sent_as_the_schema_wants_them(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosted.models.append(listed("maker/steps/text-to-image", 0.03, seed=SEED, **STEPS))
+    catalogue.refresh_catalogue()
+    assert "--input steps, strength, safe, look" in catalogue.model_lines("maker/steps")[0]
+    typed = {"steps": "20", "strength": 0.5, "safe": "no", "look": "very plain"}
+    asked: Any = {"seeds": 1, "models": "maker/steps/text-to-image"}
+    grid = qw.generate("a red fox", inputs=typed, **asked)
+    assert grid[0, 0].state == "stored"
+    sent = {"steps": 20, "strength": 0.5, "safe": False, "look": "very plain"}
+    assert hosted.submits[0].json == {"prompt": "a red fox", "seed": 1, **sent}
+    # They name the picture, and stay with it.
+    assert not qw.generate("a red fox", inputs={**typed, "steps": 21}, **asked)[0, 0].cached
+    assert qw.generate("a red fox", inputs=sent, **asked)[0, 0].cached
+    restart(monkeypatch)
+    again = qw.grid(grid.run_id)
+    assert dict(again[0, 0].request.extra) == sent
+    assert '--input "look=very plain" --input "safe=false" --input "steps=20"' in again.magic()
+    (saved,) = again.save(tmp_path / "saved")
+    assert dict(qw.read(saved).extra) == sent
+    assert again.add(seeds=2)[0, 1].request.extra == grid[0, 0].request.extra
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"steps": "many"}, "steps 'many': maker/steps/text-to-image takes a whole number there"),
+        ({"steps": 51}, "steps 51: maker/steps/text-to-image takes at most 50"),
+        ({"safe": "maybe"}, "takes a boolean there"),
+        ({"look": "grand"}, "takes plain, very plain there"),
+        (
+            {"stepps": 3},
+            "input stepps: maker/steps/text-to-image has none of that name; it has steps, strength",
+        ),
+        ({"seed": 3}, "input seed: it has an option of its own"),
+        ({"steps": [3]}, "give a text, a number, or true or false"),
+    ],
+)
+def test_further_inputs_that_will_not_do_buy_nothing(
+    inputs: dict[str, Any], words: str, hosted: FaultServer
+) -> None:
+    hosted.models.append(listed("maker/steps/text-to-image", 0.03, seed=SEED, **STEPS))
+    catalogue.refresh_catalogue()
+    with pytest.raises(InputError, match=words):
+        qw.generate("a red fox", seeds=1, models="maker/steps/text-to-image", inputs=inputs)
+    with pytest.raises(
+        InputError, match=r"qwen-image-2\.0 has none of that name; it takes no further inputs|option"
+    ):
+        qw.generate("a red fox", seeds=1, inputs=inputs)
+    assert hosted.submits == []
+
+
+async def test_a_lost_answer_is_told_apart_by_its_further_inputs(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = "maker/steps/text-to-image"
+    hosted.models.append(listed(model, 0.03, seed=SEED, **STEPS))
+    catalogue.refresh_catalogue()
+    foreign = hosted.add(model, {"prompt": "a red fox", "seed": 1, "steps": 30})
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.01
+    hosted.on_submit(lose_answer)
+    grid = await qw.agenerate("a red fox", seeds=1, models=model, inputs={"steps": 20})
+    assert grid[0, 0].state == "stored"
+    assert grid[0, 0].prediction_id != foreign.id
+    assert len(hosted.submits) == 1
 
 
 def test_another_provider_has_another_catalogue(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:

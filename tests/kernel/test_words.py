@@ -85,6 +85,8 @@ def test_the_models_are_listed_and_refreshed_in_short_lines(
     assert len(result.stdout) < 2000
     assert [asked.path for asked in contract_server.asked] == ["/api/v3/models"]
     assert "Catalogue of 20" in kernel.run("%qwen models").check().stdout
+    for option, words in [("steps", "write NAME=VALUE"), ("steps=3", "qwen-image-2.0 has none of that name")]:
+        assert words in kernel.run(f"%%qwenimage --input {option}\na red fox").stderr
     wrong = kernel.run("%qwen models --all")
     assert wrong.stderr.startswith("UsageError: %qwen models --all: it takes --refresh")
 
