@@ -44,8 +44,8 @@ def arm(point: str, count: int) -> None:
     submit, accept, keep, move = WaveSpeed.submit, Store.accept, PictureStore.keep, Store.move
     if point == "after_post":
 
-        async def posted(self, request):
-            answer = await submit(self, request)
+        async def posted(self, *args):
+            answer = await submit(self, *args)
             die()
             return answer
 
