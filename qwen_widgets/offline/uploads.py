@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from email import policy
 from email.parser import BytesParser
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -201,7 +201,7 @@ class Uploads:
 
 
 def fault_of(data: bytes, sides: tuple[int, int]) -> str:
-    """Say what is wrong with an input picture, or nothing; only its header is read.
+    """Say what is wrong with an input picture, or nothing; it is decoded only where its size is in bounds.
 
     Parameters
     ----------
@@ -212,12 +212,15 @@ def fault_of(data: bytes, sides: tuple[int, int]) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             wide, high = picture.size
+            if wide * high > _MOST_PIXELS:
+                return f"has too many pixels: {wide}×{high}"
+            if not all(sides[0] <= side <= sides[1] for side in (wide, high)):
+                return f"is {wide}×{high}, each side must be {sides[0]} to {sides[1]} pixels"
+            picture.draft("RGB", (256, 256))
+            picture.load()
     except Image.DecompressionBombError:
         return "has too many pixels"
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return "is no PNG, JPEG or WebP picture"
-    if wide * high > _MOST_PIXELS:
-        return f"has too many pixels: {wide}×{high}"
-    if not all(sides[0] <= side <= sides[1] for side in (wide, high)):
-        return f"is {wide}×{high}, each side must be {sides[0]} to {sides[1]} pixels"
+    # What a broken file raises is Pillow's own affair: OSError, SyntaxError, zlib's and struct's errors have been seen.
+    except Exception:  # noqa: BLE001
+        return "is no PNG, JPEG or WebP picture, or a broken one"
     return ""

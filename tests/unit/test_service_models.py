@@ -1,5 +1,6 @@
 """The embedded service's family of models: what each takes, what each gives, and its input pictures."""
 
+import asyncio
 import io
 import json
 
@@ -17,6 +18,8 @@ from house import (
     encoded,
     open_house,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from qwen_widgets.core.models import MODELS
@@ -264,12 +267,25 @@ async def test_another_host_is_not_taken_for_its_own_whatever_the_path(house):
         (b"<!doctype html><p>no", "no PNG, JPEG or WebP"),
         (encoded(form="GIF"), "no PNG, JPEG or WebP"),
         (encoded()[:20], "no PNG, JPEG or WebP"),
+        (encoded(Image.effect_noise((512, 512), 90))[:-5000], "broken"),
+        (encoded(Image.effect_noise((512, 512), 90), form="JPEG")[:-5000], "broken"),
         (encoded(Image.new("RGB", (300, 300))), "300×300"),
         (encoded(Image.new("RGB", (3073, 400))), "3073×400"),
         (encoded(Image.new("1", (9000, 9000))), "too many pixels"),
         (encoded(Image.new("1", (20000, 20000))), "too many pixels"),
     ],
-    ids=["svg", "html", "gif", "cut off", "too small", "too large", "81 megapixels", "400 megapixels"],
+    ids=[
+        "svg",
+        "html",
+        "gif",
+        "cut off",
+        "cut off late",
+        "cut off jpeg",
+        "too small",
+        "too large",
+        "81 megapixels",
+        "400 megapixels",
+    ],
 )
 async def test_a_wrong_picture_fails_and_says_which_and_why(house, data, said):
     good = await house.upload()
@@ -364,3 +380,38 @@ async def test_a_marked_text_fails_as_a_picture_does(house):
     done = await house.finished(None, model=OPTIMIZER, text="a fox offline:fail")
     assert (done["status"], done["code"]) == ("failed", 1403)
     assert json.dumps(done["outputs"]) == "[]"
+
+
+# Anything at all
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    ("prompt", "text", "size", "seed", "images", "image", "mode", "style", "output_format", "n")
+)
+LIKELY = st.sampled_from(
+    ("a fox", "2048*2048", "1024*1024", "0*0", "png", "anime", -1, 7, [f"{OFFLINE_ORIGIN}/uploads/x"])
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    model=st.sampled_from([offer.id for offer in OFFERS]),
+    body=st.dictionaries(NAMES, JSON | LIKELY, max_size=6),
+    path=st.sampled_from(("", "media/uploads", "model/price", "predictions", "predictions/delete")),
+)
+def test_no_body_is_a_server_error(model, body, path):
+    async def ask():
+        async with open_house() as house:
+            answer = await house.client.post(path or model, json=body)
+            assert answer.status_code in {200, 400}, answer.text
+            assert answer.json()["code"] == answer.status_code
+
+    asyncio.run(ask())
