@@ -9,6 +9,7 @@ import contextlib
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -22,7 +23,7 @@ from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
 from qwen_widgets.core.enhancing import Enhanced, Enhancing, enhance_one, enhance_sweep, plan_enhancing
 from qwen_widgets.core.errors import InputError, QwenError, SettingsError, clean
 from qwen_widgets.core.ledger import Ledger, Store
-from qwen_widgets.core.models import SHELF
+from qwen_widgets.core.models import SHELF, Model
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import InputPicture
@@ -316,10 +317,16 @@ class Studio(Sources):
     async def _take(self, options: GenerateOptions) -> tuple[InputPicture, ...]:
         """Check and keep the input pictures; nothing is uploaded."""
         given, models, fit = images_of(options)
-        if not given:
+        return await self.take(given, models, fit=fit)
+
+    async def take(
+        self, images: Sequence[object], models: Sequence[Model], *, fit: bool = False
+    ) -> tuple[InputPicture, ...]:
+        """Check input pictures for some models and keep them, on the portal; nothing is uploaded."""
+        if not images:
             return ()
         engine, _ = self.engine()
-        return await engine.inputs.take(given, models, fit=fit)
+        return await engine.inputs.take(images, models, fit=fit)
 
     def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and do its run; an interrupt leaves it going on in the background, buying nothing more.

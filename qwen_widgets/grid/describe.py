@@ -223,6 +223,8 @@ def _paid_text(error: QwenError) -> str:
     return "" if "charged" in error.next_step.lower() else words
 
 
+#: The label of the way to go on that edits a picture.
+EDIT = "edit this"
 #: Seeds that "more seeds" asks for.
 _MORE = 4
 
@@ -265,7 +267,7 @@ def _edit_action(cell: Cell) -> tuple[Action, ...]:
         return ()
     text, model = found
     price = "no cost" if cell.grid.provider.offline else money(float(model.price))
-    return (Action("edit this", text, f"{price} a picture" if price != "no cost" else price),)
+    return (Action(EDIT, text, f"{price} a picture" if price != "no cost" else price),)
 
 
 def cell_ways(grid: Grid, row: int, column: int) -> tuple[Way, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, validate
@@ -10,6 +11,7 @@ from qwen_widgets.core import syntax
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
+from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
 from qwen_widgets.grid.recipe import write_seeds, write_size
 
@@ -19,6 +21,8 @@ MOST_SEEDS = 16
 #: Sides go by so many pixels in the page.
 STEP = 16
 LONGEST_TITLE = 200
+#: Input pictures that any model takes.
+MOST_IMAGES = 10
 #: What of the panel can be fixed by `locked`, and the controls that show it.
 LOCKABLE = {
     "prompt": ("prompt",),
@@ -26,6 +30,7 @@ LOCKABLE = {
     "size": ("ratio", "width", "height", "linked"),
     "seeds": ("slider", "seed", "count", "seed_locked"),
     "model": ("model",),
+    "images": ("files", "clear"),
 }
 
 
@@ -49,6 +54,9 @@ class Controls(HasTraits):
     seed_locked = Bool(default_value=True)
     #: Short names, comma-separated; several are run side by side.
     model = Unicode(DEFAULT_MODEL.name)
+    #: What a run edits: paths, https addresses, PIL images, arrays, cells of a grid; and whether they may be scaled.
+    images = Tuple()
+    fit = Bool(default_value=False)
     #: How the enhancer writes, and what it has written: accepted or dropped, until then it can be edited.
     style = Unicode(DEFAULT_STYLE)
     suggestion = Unicode()
@@ -98,6 +106,14 @@ class Controls(HasTraits):
     @validate("model")
     def _check_model(self, proposal: Any) -> str:
         return ",".join(model.name for model in read_models(proposal["value"]))
+
+    @validate("images")
+    def _check_images(self, proposal: Any) -> tuple[object, ...]:
+        if len(proposal["value"]) > MOST_IMAGES:
+            raise InputError(
+                f"images: {len(proposal['value'])} were given; no model takes more than {MOST_IMAGES}."
+            )
+        return tuple(proposal["value"])
 
     @validate("style")
     def _check_style(self, proposal: Any) -> str:
@@ -204,8 +220,10 @@ class Controls(HasTraits):
     def _seeds(self) -> tuple[int, ...]:
         return syntax.parse_seeds(self.seeds).values
 
-    def _sweep(self) -> Sweep:
-        return plan_sweep(self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model)
+    def _sweep(self, images: Sequence[InputPicture] = ()) -> Sweep:
+        return plan_sweep(
+            self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model, images=images
+        )
 
     @property
     def _asked_size(self) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ipywidgets as w
-from traitlets import HasTraits
+from traitlets import HasTraits, TraitError
 
 from qwen_widgets.core.enhancer import OPTIMIZER, STYLES
+from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import HIGHEST_SEED, Model
 from qwen_widgets.grid.describe import money
 from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, STEP
-from qwen_widgets.panel.words import as_html
+from qwen_widgets.panel.words import as_html, sentence
 
 #: Buttons: what is pressed, its text, its tooltip. Those without a text are drawn by the style sheet.
 _BUTTONS = {
@@ -22,6 +23,7 @@ _BUTTONS = {
     "enhance": (f"Enhance · {money(float(OPTIMIZER.price))}", "Have the Prompt Enhancer reword the prompt"),
     "accept": ("Accept", "Put these words into the prompt; Undo brings the old ones back"),
     "dismiss": ("Dismiss", "Leave the prompt as it is"),
+    "clear": ("Remove", "Make pictures of words alone again"),
     "last": ("use last", "Take the seeds of the last run"),
     "magic": ("Copy as magic", "Copy the %%qwenimage cell of these controls"),
     "python": ("Copy as Python", "Copy the Python line of these controls"),
@@ -33,7 +35,21 @@ _BUTTONS = {
 _CHOSEN = ("ratio", "model", "style")
 #: Texts of a place of their own, and what a page reads them out as.
 _PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-error": "alert",
-           "model-error": "alert", "changes": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+           "model-error": "alert", "changes": "", "image-error": "alert", "pictures": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+
+
+#: The first word of an error's sentence, and where it is shown.
+_BELONGS = {
+    word: f"{place}-error"
+    for place, words in {
+        "prompt": ("prompt", "prompts", "enhance"),
+        "image": ("image", "images"),
+        "size": ("size", "sizes", "width", "height", "ratio"),
+        "seed": ("seed", "seeds", "count"),
+        "model": ("model", "models"),
+    }.items()
+    for word in words
+}
 
 
 class Form:
@@ -62,6 +78,9 @@ class Form:
             "prompt": w.Textarea(description="Prompt", placeholder="what the picture should show", rows=3),
             "style": w.Dropdown(description="Enhance as", options=STYLES),
             "suggestion": w.Textarea(description="Enhanced", rows=3),
+            "files": w.FileUpload(
+                description="Edit a picture", accept=".png,.jpg,.jpeg,.webp", multiple=True
+            ),
             "title": w.Text(description="Title", placeholder="heading of the grid"),
             "ratio": w.Dropdown(description="Ratio"),
             "model": w.Dropdown(description="Model"),
@@ -79,7 +98,7 @@ class Form:
             control.add_class(f"qw-p-{name}")
         # ipywidgets gives these no name that a page could read out.
         self.names = {"qw-p-slider": "Seed", "qw-p-seed": "Seed, as a number", "qw-p-linked": "Keep width to height",
-                      "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed"}  # fmt: skip
+                      "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed", "qw-p-files": "Edit a picture"}  # fmt: skip
         #: Rows that are there only at times.
         self.hidden: dict[str, Any] = {"custom": None, "suggested": None}
         self._together: tuple[Model, ...] = ()
@@ -114,6 +133,23 @@ class Form:
         html = as_html(text, kind)
         if self.places[place].value != html:
             self.places[place].value = html
+
+    def tell(self, error: Exception | None) -> str:
+        """Show an error where it belongs, and return its words; None takes the last one away."""
+        for place in {*_BELONGS.values(), "message"}:
+            self.say(place, "")
+        text, place = "", "message"
+        if isinstance(error, QwenError):
+            text = sentence(error)
+        elif isinstance(error, TraitError):
+            text = f"that can't be used: {error}"
+        elif error is not None:
+            text = f"A fault in qwen_widgets: {type(error).__name__}: {error}"
+        if isinstance(error, InputError):
+            # A sentence about a field begins with the field's name.
+            place = _BELONGS.get(text.split(" ", 1)[0].rstrip(":"), place)
+        self.say(place, text)
+        return text
 
     def bind(self, name: str, panel: HasTraits, take: Callable[[str, Any], None]) -> None:
         """Keep a control and the panel's trait of that name as one; `take` checks what comes from the page."""
@@ -168,6 +204,8 @@ class Form:
             ("prompts", [c["prompt"], p["length"], p["prompt-error"]]),
             ("words", [c["style"], b["enhance"]]),
             ("suggested", [c["suggestion"], p["changes"], b["accept"], b["dismiss"]]),
+            ("pictures", [p["pictures"], c["files"], b["clear"]]),
+            ("error", [p["image-error"]]),
             ("pair", [c["ratio"], c["model"]]),
             ("custom", [c["width"], c["height"], c["linked"]]),
             ("error", [p["size-error"], p["model-error"]]),

@@ -16,13 +16,13 @@ from qwen_widgets import archive
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS, find_model
+from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import ModelsLike, SeedsLike, Sweep, read_models, read_seeds
-from qwen_widgets.grid.describe import cell_actions
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
-from qwen_widgets.grid.view import Action
 from qwen_widgets.panel.bridge import Bridge, read_fields
 from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
+from qwen_widgets.panel.editing import Editing, uploaded
 from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
@@ -33,10 +33,20 @@ from qwen_widgets.studio import Job, studio
 
 #: Seconds without a change after which the line before the run is made anew.
 _PAUSE = 0.12
-#: The way to go on from a cell that the panel adds to the grid's own, and those of the grid that ask for other seeds.
-_BRANCH = Action("start here", "", key="branch")
-_OTHER_SEEDS = ("more", "all")
-_PRESSES = ("enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset", "fields")
+_PRESSES = (
+    "clear",
+    "enhance",
+    "accept",
+    "dismiss",
+    "run",
+    "stop",
+    "die",
+    "last",
+    "undo",
+    "redo",
+    "reset",
+    "fields",
+)
 
 
 def _shown(work: Callable[..., None]) -> Callable[..., None]:
@@ -80,6 +90,10 @@ class Panel(Controls):
         Short names or full ids; several are run side by side. Default ``qwen-image-2.0``.
     max_cost : float, optional
         US dollars that a run may cost, in place of the setting.
+    images : object or sequence of object, optional
+        What is edited, as in `generate`; without a model, the one that edits is taken.
+    fit : bool
+        Whether pictures outside of the model's limits are scaled.
     run : str, optional
         An earlier run's id, as in ``grid.run_id``: its grid is opened, and goes on.
     title : str
@@ -113,6 +127,8 @@ class Panel(Controls):
         size: str = DEFAULT_RATIO,
         models: ModelsLike | None = None,
         max_cost: float | None = None,
+        images: object = (),
+        fit: bool = False,
         run: str | None = None,
         title: str = "",
         locked: Sequence[str] = (),
@@ -138,11 +154,15 @@ class Panel(Controls):
             "seeds": write_seeds(values),
             "model": ",".join(model.name for model in chosen),
             "max_cost": max_cost,
+            "fit": fit,
+            "images": tuple(images) if isinstance(images, list | tuple) else (images,),
             "locked": tuple(locked),
             "compact": compact,
             "seed_locked": True,
             "linked": False,
         }
+        self._editing = Editing()
+        self.observe(self._read_images, names=["images", "fit"])
         for name, value in self._first.items():
             setattr(self, name, value)
         self._steps = Steps(prompt)
@@ -172,6 +192,7 @@ class Panel(Controls):
         ):
             self._form.bind(name, self, self._take)
         self._form.controls["slider"].observe(lambda change: self._take("seed", change["new"]), names="value")
+        self._form.controls["files"].observe(self._files, names="value")
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
         self.observe(
             self._changed,
@@ -179,6 +200,8 @@ class Panel(Controls):
                 "prompt",
                 "title",
                 "suggestion",
+                "images",
+                "fit",
                 "size",
                 "ratio",
                 "seeds",
@@ -363,8 +386,25 @@ class Panel(Controls):
         """Drop the suggestion."""
         self._rewording.dismiss()
 
-    def _sweep(self) -> Sweep:
-        return self._rewording.noted(super()._sweep())
+    def _sweep(self, images: Sequence[InputPicture] = ()) -> Sweep:
+        return self._rewording.noted(super()._sweep(images or self._editing.settled()))
+
+    def _read_images(self, _change: object) -> None:
+        self.model = self._editing.models_for(self.images, self.model, self._models)
+        self._editing.read(self.images, self._models, fit=self.fit)
+
+    @_shown
+    def _files(self, change: Any) -> None:
+        """Take the files that the page has given."""
+        given = uploaded(change["new"])
+        if given and not self.is_locked("files"):
+            self.images = given
+
+    def edit(self, row: int, column: int) -> None:
+        """Edit a cell's picture: it is what the next run is made with, and the box is empty for what is to change."""
+        assert self.grid is not None
+        self._steps.record(self.prompt)
+        self.images, self.prompt = (self.grid[row, column],), ""
 
     def magic(self) -> str:
         """Return the `%%qwenimage` cell of what the controls say."""
@@ -376,7 +416,7 @@ class Panel(Controls):
 
     @property
     def _said(self) -> dict[str, Any]:
-        return {"seeds": self.seeds, "size": self._asked_size, "models": self.models, "title": self.title,
+        return {"seeds": self.seeds, "size": self._asked_size, "models": self.models, "images": self._editing.taken, "title": self.title,
                 "max_cost": self.max_cost}  # fmt: skip
 
     # --- what comes from the page -----------------------------------------------------------------------
@@ -386,7 +426,7 @@ class Panel(Controls):
         """Take a control's value; what can't be is told at the control, which shows the old one again."""
         if value == getattr(self, name):
             return
-        if self._is_locked(name):
+        if self.is_locked(name):
             self._form.show(name, getattr(self, name))
             return
         if name in ("width", "height"):
@@ -397,7 +437,8 @@ class Panel(Controls):
             self._form.show(name, getattr(self, name))
             self._say(error)
 
-    def _is_locked(self, name: str) -> bool:
+    def is_locked(self, name: str) -> bool:
+        """Whether the page may not change a control."""
         return any(name in LOCKABLE[lock] for lock in self.locked)
 
     @_shown
@@ -413,31 +454,6 @@ class Panel(Controls):
             self._press(what)
 
     @_shown
-    def take(self, row: int) -> None:
-        """Do what a row's button in the grid says."""
-        if not self._is_locked("prompt"):
-            self.take_row(row)
-
-    def offers(self, row: int, column: int) -> tuple[Action, ...]:
-        """Return the ways to go on from a cell of the grid."""
-        if self.grid is None:
-            return ()
-        found = cell_actions(self.grid, row, column)
-        if self._is_locked("seed"):
-            found = tuple(action for action in found if action.key not in _OTHER_SEEDS)
-        return found if self._is_locked("prompt") or self._is_locked("seed") else (_BRANCH, *found)
-
-    @_shown
-    def act(self, row: int, column: int, key: str) -> None:
-        """Do what a cell's button in the grid says; what isn't offered is ignored."""
-        if self.grid is None or key not in [action.key for action in self.offers(row, column)]:
-            return
-        if key == _BRANCH.key:
-            self.branch(row, column)
-        else:
-            self.grid.act(row, column, key)
-
-    @_shown
     def _press(self, what: str) -> None:
         """Do what a button says."""
         if what == "run":
@@ -445,11 +461,14 @@ class Panel(Controls):
         elif what == "stop":
             self.stop()
         elif what in ("die", "last"):
-            if not self._is_locked("seed"):
+            if not self.is_locked("seed"):
                 (self.draw if what == "die" else self.use_last)()
         elif what in ("undo", "redo", "enhance", "accept", "dismiss"):
-            if not self._is_locked("prompt"):
+            if not self.is_locked("prompt"):
                 getattr(self, what)()
+        elif what == "clear":
+            if not self.is_locked("clear"):
+                self.images = ()
         elif what == "reset":
             self.reset()
 
@@ -457,17 +476,7 @@ class Panel(Controls):
 
     def _say(self, error: Exception | None) -> None:
         """Show an error where it belongs; None takes it away."""
-        for place in ("prompt-error", "size-error", "seed-error", "model-error", "message"):
-            self._form.say(place, "")
-        text = ""
-        if isinstance(error, QwenError):
-            text = sentence(error)
-        elif isinstance(error, TraitError):
-            text = f"that can't be used: {error}"
-        elif error is not None:
-            text = f"A fault in qwen_widgets: {type(error).__name__}: {error}"
-        self.set_trait("message", text)
-        self._form.say(_place(text) if isinstance(error, InputError | TraitError) else "message", text)
+        self.set_trait("message", self._form.tell(error))
 
     def _changed(self, _change: object = None) -> None:
         """Have what depends on the controls brought up to date, on the portal."""
@@ -483,11 +492,15 @@ class Panel(Controls):
         form.show("slider", self.seed)
         form.show("seed", self.seed)
         form.unfold("custom", self.ratio == CUSTOM)
+        form.say("pictures", f"made from {self._editing.words()}" if self._editing.taken else "")
+        form.disable("clear", not self.images or "images" in self.locked)
         form.unfold("suggested", bool(self.suggestion))
         form.write(form.places["changes"], value=self._rewording.changes())
         form.disable("enhance", self._rewording.asking or "prompt" in self.locked)
         for lock, names in LOCKABLE.items():
             for name in names:
+                if name == "clear":
+                    continue
                 none = name in LOCKABLE["size"] and not self._asked_size
                 form.disable(name, none or lock in self.locked)
         form.disable("die", "seeds" in self.locked)
@@ -500,6 +513,7 @@ class Panel(Controls):
     async def _look(self, number: int) -> None:
         """Show what can be done now; once the controls rest, what it would cost; on the portal."""
         try:
+            await self._editing.ready()
             self._arrange()
             await asyncio.sleep(_PAUSE)
             if number != self._looks:
@@ -567,12 +581,3 @@ class Panel(Controls):
 
     def _ipython_display_(self) -> None:
         self._results.display(self.widget)
-
-
-def _place(text: str) -> str:
-    """Return where a sentence about a field belongs: it begins with the field's name."""
-    word = text.split(" ", 1)[0].rstrip(":")
-    places = {"prompt": "prompt-error", "prompts": "prompt-error", "size": "size-error", "sizes": "size-error",
-              "width": "size-error", "height": "size-error", "ratio": "size-error", "seed": "seed-error",
-              "seeds": "seed-error", "count": "seed-error", "model": "model-error", "models": "model-error"}  # fmt: skip
-    return places.get(word, "message")

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from qwen_widgets.grid.choices import Choices
-from qwen_widgets.grid.describe import describe
+from qwen_widgets.grid.describe import EDIT, cell_actions, describe
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.show import Snapshot, connect, front_end
-from qwen_widgets.grid.view import GridView
+from qwen_widgets.grid.view import Action, GridView
 from qwen_widgets.grid.viewer import Viewer
 
 if TYPE_CHECKING:
     from qwen_widgets.panel.panel import Panel
+
+#: The way to go on from a cell that the panel adds to the grid's own, and those of the grid's that ask for other seeds.
+_BRANCH = Action("start here", "", key="branch")
+_EDIT = "edit"
+_OTHER_SEEDS = ("more", "all")
 
 
 class Results:
@@ -41,9 +46,9 @@ class Results:
         viewer = Viewer(_describe(grid), grid.pictures, grid.choices)
         connect(viewer, grid)
         viewer.on_stop = self._panel.stop
-        viewer.on_actions = self._panel.offers
-        viewer.on_act = self._panel.act
-        viewer.on_take = self._panel.take
+        viewer.on_actions = self._offers
+        viewer.on_act = self._act
+        viewer.on_take = self._take
         self.box.children = (viewer,)
         return viewer
 
@@ -106,6 +111,36 @@ class Results:
     def _write(self) -> None:
         for snapshot in self._snapshots:
             snapshot.update()
+
+    # --- what the viewer's buttons do; what they raise is said in the viewer ---------------------------------
+
+    def _take(self, row: int) -> None:
+        if not self._panel.is_locked("prompt"):
+            self._panel.take_row(row)
+
+    def _offers(self, row: int, column: int) -> tuple[Action, ...]:
+        if self.grid is None:
+            return ()
+        found = tuple(
+            Action(EDIT, "", key=_EDIT) if action.label == EDIT else action
+            for action in cell_actions(self.grid, row, column)
+        )
+        locked = self._panel.is_locked
+        if locked("seed"):
+            found = tuple(action for action in found if action.key not in _OTHER_SEEDS)
+        if locked("prompt") or locked("files"):
+            found = tuple(action for action in found if action.key != _EDIT)
+        return found if locked("prompt") or locked("seed") else (_BRANCH, *found)
+
+    def _act(self, row: int, column: int, key: str) -> None:
+        if self.grid is None or key not in [action.key for action in self._offers(row, column)]:
+            return
+        if key == _BRANCH.key:
+            self._panel.branch(row, column)
+        elif key == _EDIT:
+            self._panel.edit(row, column)
+        else:
+            self.grid.act(row, column, key)
 
     def described(self) -> GridView:
         """Return what is shown of the grid."""

@@ -6,8 +6,9 @@ from markupsafe import Markup
 
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO
+from qwen_widgets.core.request import KEPT, InputPicture
 from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.recipe import quoted
+from qwen_widgets.grid.recipe import quoted, write_source
 
 
 def sentence(error: QwenError) -> str:
@@ -24,6 +25,11 @@ def as_html(text: str, kind: str = "") -> str:
     )
 
 
+def name_again(picture: InputPicture) -> str:
+    """Return a text that names an input picture in Python."""
+    return picture.source or f"{KEPT}{picture.sha256[:20]}"
+
+
 def as_marks(text: str, against: str) -> str:
     """Return a text as HTML, with what it adds to another one and what it drops marked."""
     tags = {"same": Markup("{}"), "added": Markup("<ins>{}</ins>"), "dropped": Markup("<del>{}</del>")}
@@ -31,10 +37,17 @@ def as_marks(text: str, against: str) -> str:
 
 
 def as_magic(
-    prompt: str, *, seeds: str, size: str, models: tuple[str, ...], title: str, max_cost: float | None
+    prompt: str,
+    *,
+    seeds: str,
+    size: str,
+    models: tuple[str, ...],
+    images: tuple[InputPicture, ...],
+    title: str,
+    max_cost: float | None,
 ) -> str:
     """Return the `%%qwenimage` cell of what the controls say; the prompt stays as it was typed."""
-    options = [f"--seeds {seeds}"]
+    options = [*(f"--image {write_source(image)}" for image in images), f"--seeds {seeds}"]
     if size not in ("", DEFAULT_RATIO):
         options.append(f"--size {size}")
     if models != (DEFAULT_MODEL.name,):
@@ -47,10 +60,19 @@ def as_magic(
 
 
 def as_python(
-    prompt: str, *, seeds: str, size: str, models: tuple[str, ...], title: str, max_cost: float | None
+    prompt: str,
+    *,
+    seeds: str,
+    size: str,
+    models: tuple[str, ...],
+    images: tuple[InputPicture, ...],
+    title: str,
+    max_cost: float | None,
 ) -> str:
     """Return the Python lines of what the controls say."""
     arguments = [repr(prompt), f"seeds={seeds!r}"]
+    if images:
+        arguments.append(f"images={[name_again(image) for image in images]!r}")
     if size not in ("", DEFAULT_RATIO):
         arguments.append(f"sizes={size!r}")
     if models != (DEFAULT_MODEL.name,):

@@ -198,6 +198,32 @@ def test_other_words_are_suggested_and_an_inserted_cell_runs_them(lab, page, ope
     )
 
 
+def test_a_picture_of_the_grid_and_one_of_a_file_are_edited(lab, page, open_panel, tmp_path):
+    panel = open_panel("edit", "print([(c.row, c.made_from is not None) for c in panel.grid if c.row])")
+    panel.press("run")
+    panel.filled(3)
+    panel.quiet()
+    tile = panel.root.locator(".qw-tile").nth(1)
+    tile.hover()
+    tile.get_by_role("button", name="Go on").click()
+    page.locator("dialog[open]").get_by_role("button", name="edit this", exact=True).click()
+    panel.says("pictures", "1280×720")
+    panel.type("make it a snowy night")
+    panel.part("count").locator("input").fill("1")
+    panel.press("run")
+    page.wait_for_function("document.querySelectorAll('.qw-tile img').length >= 5")
+    panel.quiet()
+    lab.screenshot(page, "panel-edit")
+    assert python(lab, page, 2) == "[(1, True)]"
+    panel.press("clear")
+    page.wait_for_function("!document.querySelector('.qw-p-pictures').innerText.trim()")
+    (tmp_path / "not.png").write_bytes(b"<svg/>")
+    with page.expect_file_chooser() as chooser:
+        panel.press("files")
+    chooser.value.set_files(tmp_path / "not.png")
+    panel.says("line", "not.png")
+
+
 def test_two_panels_do_not_mix(lab, page, open_panel):
     one = open_panel("two", panel=PANEL + "\ndisplay(panel)\nqw.Panel('an owl', seeds='7-8', size='16:9')")
     other = PanelPage(page, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_model_without_a_seed_runs_once_a_prompt(panel):
     panel.wait(60)
     assert panel.message == ""
     assert panel.grid.seeds == (None,)
-    panel.act(0, 0, "branch")
+    panel._results._act(0, 0, "branch")
     assert panel.model == "seedream-5-lite"
 
 
@@ -276,10 +277,10 @@ def test_a_row_comes_back_into_the_box_and_a_cell_starts_a_branch(panel):
     panel.run()
     panel.wait(30)
     panel.prompt = "an owl"
-    panel.take(1)
+    panel._results._take(1)
     assert panel.prompt == r"a blue fox with \{braces\}"
     panel.size = "1:1"
-    panel.act(0, 1, "branch")
+    panel._results._act(0, 1, "branch")
     assert (panel.prompt, panel.seeds, panel.size) == (r"a red fox with \{braces\}", "2", "256x256")
 
 
@@ -318,6 +319,75 @@ def test_an_extended_grid_and_the_panel_go_on_together(panel):
     panel.wait(30)
     assert panel.grid.seeds == (1, 2, 3)
     assert sum(cell.state == "stored" for cell in panel.grid) == 5
+
+
+# --- pictures -------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_edited_and_its_picture_stands_beside_the_edit(panel):
+    panel.size = "640x480"
+    panel.run()
+    panel.wait(30)
+    panel._results._act(0, 1, "edit")
+    assert panel.model == "qwen-image-2.0-edit"
+    assert panel.prompt == ""
+    panel.prompt = "make it night"
+    panel.count = 1
+    assert look(panel).startswith("1 picture · 1 new")
+    run = panel.grid.run_id
+    assert panel.magic().startswith(f"%%qwenimage --image {run}[0,1]")
+    panel.run()
+    panel.wait(60)
+    assert panel.message == ""
+    edit = panel.grid[1, 0]
+    assert edit.state == "stored"
+    assert (edit.made_from.row, edit.made_from.column) == (0, 1)
+    panel.images = ()
+    assert panel.model == "qwen-image-2.0"
+
+
+def test_a_file_that_the_page_gives_is_checked(panel, tmp_path):
+    from PIL import Image
+
+    def give(name, data):
+        panel._form.controls["files"].value = (
+            {
+                "name": name,
+                "type": "image/png",
+                "size": len(data),
+                "content": memoryview(data),
+                "last_modified": datetime.now(UTC),
+            },
+        )
+        return look(panel)
+
+    Image.new("RGB", (500, 400), "red").save(tmp_path / "boat.png")
+    give("boat.png", (tmp_path / "boat.png").read_bytes())
+    assert "boat.png, 500×400" in panel._form.places["pictures"].value
+    assert panel.runnable
+    line = give("boat.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert "boat.svg" in line
+    assert not panel.runnable
+    with pytest.raises(InputError):
+        panel.run()
+    forge(panel, {"type": "clear", "fields": {}})
+    assert panel.images == ()
+
+
+def test_the_page_cannot_name_a_file_of_this_machine(panel, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"")
+    forge(panel, {"type": "fields", "fields": {"images": [str(tmp_path / "secret.png")], "files": ["x"]}})
+    for content in (str(tmp_path / "secret.png"), 10**12, None, ["x"]):
+        file = {
+            "name": "x.png",
+            "type": "image/png",
+            "size": 1,
+            "content": content,
+            "lastModified": 0,
+            "last_modified": 0,
+        }
+        panel._form.controls["files"].set_state({"value": [file]})
+        assert panel.images == ()
 
 
 # --- other words ----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ const FIELDS = {
 	count: [".qw-p-count input", (el) => whole(el.value)],
 };
 /** Buttons whose press goes through here, with the fields. */
-const PRESSES = ["run", "stop", "enhance", "accept", "dismiss", "die", "last", "undo", "redo", "reset"];
+const PRESSES = ["run", "stop", "enhance", "accept", "dismiss", "clear", "die", "last", "undo", "redo", "reset"];
 /** What a text field does with Control by itself. */
 const EDITING = "zyaxcv";
 const SAID = 1500; // milliseconds for which a button says what it has done
