@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets as w
@@ -99,6 +100,7 @@ class Form:
         # ipywidgets gives these no name that a page could read out.
         self.names = {"qw-p-slider": "Seed", "qw-p-seed": "Seed, as a number", "qw-p-linked": "Keep width to height",
                       "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed", "qw-p-files": "Edit a picture"}  # fmt: skip
+        self._seen = ""
         #: Rows that are there only at times.
         self.hidden: dict[str, Any] = {"custom": None, "suggested": None}
         self._together: tuple[Model, ...] = ()
@@ -156,13 +158,29 @@ class Form:
         control: Any = self.controls[name]
         control.value = getattr(panel, name)
         control.observe(lambda change: take(name, change["new"]), names="value")
-        panel.observe(lambda change: self.show(name, change["new"]), names=name)
 
-    def show(self, name: str, value: Any) -> None:
-        """Show a value in its control."""
+        def shown(change: Any) -> None:
+            if name != self._seen:
+                self.show(name, change["new"])
+
+        panel.observe(shown, names=name)
+
+    def show(self, name: str, value: Any, *, again: bool = False) -> None:
+        """Show a value in its control; `again` where the page may show another one than is known here."""
         control: Any = self.controls[name]
         if control.value != value:
             control.value = value
+        elif again:
+            control.send_state("value")
+
+    @contextmanager
+    def seen(self, name: str) -> Iterator[None]:
+        """Take a value that the page shows already: sent back, it would overwrite what is typed meanwhile."""
+        self._seen = name
+        try:
+            yield
+        finally:
+            self._seen = ""
 
     def unfold(self, row: str, yes: bool) -> None:
         """Show or hide a row that is there only at times."""
@@ -176,14 +194,11 @@ class Form:
         if control.disabled != no:
             control.disabled = no
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, panel: HasTraits) -> dict[str, Any]:
         """Return the fields as the page reads them off its own controls."""
-        found = {}
-        for name in ("prompt", "title", "suggestion", "width", "height", "seed", "count"):
-            found[name] = self.controls[name].value
-        for name in _CHOSEN:
-            found[name] = self.controls[name].index
-        return found
+        names = ("prompt", "title", "suggestion", "width", "height", "seed", "count")
+        found = {name: getattr(panel, name) for name in names}
+        return found | {name: all_.index(getattr(panel, name)) for name, all_ in self.options().items()}
 
     def options(self) -> dict[str, list[str]]:
         """Return the values of the dropdowns."""

@@ -426,16 +426,14 @@ class Panel(Controls):
         """Take a control's value; what can't be is told at the control, which shows the old one again."""
         if value == getattr(self, name):
             return
-        if self.is_locked(name):
-            self._form.show(name, getattr(self, name))
-            return
-        if name in ("width", "height"):
-            value = rounded(value, self._sized)
         try:
-            setattr(self, name, value)
+            if not self.is_locked(name):
+                with self._form.seen(name):
+                    setattr(self, name, rounded(value, self._sized) if name in ("width", "height") else value)
         except (QwenError, TraitError) as error:
-            self._form.show(name, getattr(self, name))
             self._say(error)
+        if getattr(self, name) != value:
+            self._form.show(name, getattr(self, name), again=True)
 
     def is_locked(self, name: str) -> bool:
         """Whether the page may not change a control."""
@@ -508,7 +506,7 @@ class Panel(Controls):
         form.disable("undo", "prompt" in self.locked or not self._steps.can_undo(self.prompt))
         form.disable("redo", "prompt" in self.locked or not self._steps.can_redo(self.prompt))
         (self.widget.add_class if self.compact else self.widget.remove_class)("qw-p-compact")
-        form.write(self._bridge, magic=self.magic(), python=self.python(), fields=self._form.fields())
+        form.write(self._bridge, magic=self.magic(), python=self.python(), fields=form.fields(self))
 
     async def _look(self, number: int) -> None:
         """Show what can be done now; once the controls rest, what it would cost; on the portal."""
