@@ -78,6 +78,7 @@ def head_of(view: GridView, places: int) -> dict[str, Any]:
     head = asdict(replace(view, cells=()))
     for name in ("cells", "magic", "facts", "foot"):
         del head[name]
+    head["stoppable"] = view.running and view.stoppable
     head["title"] = view.title or "grid"
     head["line"] = " · ".join(view.facts)
     progress = f"{view.done} of {view.total}" + (f", {view.failed} failed" if view.failed else "")

@@ -42,7 +42,8 @@ async ([code, css, state, pictures]) => {
   const { setInterval: start, clearInterval: end } = window;
   window.setInterval = (...all) => { const id = start(...all); log.timers.add(id); return id; };
   window.clearInterval = (id) => { log.timers.delete(id); end(id); };
-  document.addEventListener("keydown", (event) => log.keys.push(event.key));
+  // JupyterLab hears keys on their way up, Notebook 7 on their way down; a key that gets through is noted twice.
+  for (const down of [false, true]) document.addEventListener("keydown", (event) => log.keys.push(event.key), down);
   window.change(state, pictures);
   const source = createObjectURL.call(URL, new Blob([code], { type: "text/javascript" }));
   const module = await import(source);

@@ -131,7 +131,7 @@ interface Tile {
 /** A row, a column or a tab of the page, by the place on each axis that it stands for. */
 interface Line {
 	key: string;
-	ids: {[axis: string]: number};
+	axes: string[];
 	row: number;
 	column: number;
 }

@@ -1,5 +1,5 @@
 // The live view of a grid. An ES module: no build step, no framework, no network.
-// Users' words only become text nodes or plain attributes; pictures are Blob URLs.
+// Users' words only become text nodes or plain attributes; pictures are Blob or data: URLs.
 
 /// <reference path="./types.d.ts" />
 
@@ -449,7 +449,7 @@ function makeHeader(store, ...press) {
 			if (!head.running) ask(false);
 			message.hidden = !head.message;
 			if (message.textContent !== head.message) message.textContent = head.message;
-			stop.hidden = !head.running || !head.stoppable || !store.send;
+			stop.hidden = !head.stoppable;
 			vote.hidden = head.rows.length < 2;
 			bar.hidden = !head.running;
 			const ended = head.done + head.failed;
@@ -469,7 +469,7 @@ function layOut(head, set) {
 			const keys = Object.entries(found).map(([side, lines]) => {
 				const axes = AXES.filter(axis => set.where[axis] === side);
 				const key = axes.map(axis => axis + ids[axis]).join(" ");
-				if (!lines.has(key)) lines.set(key, {key, row, column, ids: Object.fromEntries(axes.map(axis => [axis, ids[axis]]))});
+				if (!lines.has(key)) lines.set(key, {key, row, column, axes});
 				return key;
 			});
 			tileAt.set(keys.join("|"), `${row},${column}`);
@@ -488,11 +488,11 @@ function layOut(head, set) {
 }
 
 /** What tells a line from its neighbours. @param {Head} head @param {Line} line @param {string} [but] without this axis */
-function lineLabel(head, {ids, row, column}, but) {
+function lineLabel(head, {axes, row, column}, but) {
 	const {prompt, model, size} = head.rows[row];
 	/** @type {Words} */
 	const words = {prompt, model, size, seed: head.columns[column].label};
-	return join(" · ", ...AXES.map(axis => axis in ids && axis !== but && (axis === "seed" || head.several.includes(axis)) && words[axis]));
+	return join(" · ", ...axes.map(axis => axis !== but && (axis === "seed" || head.several.includes(axis)) && words[axis]));
 }
 
 /** One picture large, or several compared, under one shared lens. @param {Around} env */
@@ -1225,12 +1225,12 @@ export function mount(store, host) {
 	/** @param {HTMLElement} el @param {Line} line */
 	function drawHeader(el, line) {
 		const row = drawn.rows[line.row];
-		const whole = "prompt" in line.ids && "model" in line.ids && "size" in line.ids;
+		const whole = ["prompt", "model", "size"].every(axis => line.axes.includes(axis));
 		const note = whole ? join(" · ", row.note, row.tally) : lineLabel(drawn, line, "prompt");
-		const mark = JSON.stringify([line.ids, row.parts, note, lineLabel(drawn, line), drawn.take]);
+		const mark = JSON.stringify([line.key, row.parts, note, lineLabel(drawn, line), drawn.take]);
 		if (el.dataset.mark === mark) return;
 		el.dataset.mark = mark;
-		if ("prompt" in line.ids) {
+		if (line.axes.includes("prompt")) {
 			el.title = row.prompt;
 			el.replaceChildren(make("div.prompt", {dir: "auto"}, marked(row.parts)), note && make("small", note));
 			if (drawn.take && el.matches(".qw-row-header")) {
@@ -1312,7 +1312,7 @@ export function mount(store, host) {
 		sharpen();
 	}
 
-	/** Another grid has come: what was chosen on the page was about the one before. */
+	/** Another grid has come. */
 	function forget() {
 		closer.el.close();
 		for (const {el} of dialogs) el.close();
@@ -1346,7 +1346,7 @@ export function mount(store, host) {
 		let anew = false;
 		for (let place = 0; place < head.places; place++) {
 			const cell = store.cell(place);
-			const tile = cell && tiles.get(`${cell.row},${cell.column}`);
+			const tile = cell && tileHere(cell.row, cell.column);
 			const bytes = store.picture(place);
 			if (!tile || (tile.cell === cell && tile.bytes === bytes)) continue;
 			anew ||= closer.shows(tile);
@@ -1401,10 +1401,10 @@ export function mount(store, host) {
 	};
 	/** @param {KeyboardEvent} event */
 	function onKey(event) {
+		const target = /** @type {Element} */ (event.composedPath()[0]);
 		// The host's shortcuts would delete the cell below the widget; Ctrl+S and its like it may have.
-		if ((event.ctrlKey || event.metaKey) && event.key !== "Enter") return;
+		if (!root.contains(target) || ((event.ctrlKey || event.metaKey) && event.key !== "Enter")) return;
 		event.stopPropagation();
-		const target = /** @type {Element} */ (event.target);
 		if (event.altKey || event.ctrlKey || event.metaKey) return;
 		const name = event.key.length > 1 ? event.key : event.key.toLowerCase().replace("=", "+");
 		// Fields and buttons have keys of their own.
@@ -1435,7 +1435,8 @@ export function mount(store, host) {
 		if (taken) event.preventDefault();
 	}
 
-	on(root, "keydown", onKey);
+	// Notebook 7 hears keys on their way down.
+	addEventListener("keydown", onKey, true);
 	on(grid, "focusin", ({target}) => {
 		const item = itemOf(target);
 		if (item) select(placeOf(item));
@@ -1471,6 +1472,7 @@ export function mount(store, host) {
 
 	return () => {
 		unwatch();
+		removeEventListener("keydown", onKey, true);
 		cancelAnimationFrame(frame);
 		cancelAnimationFrame(sharper);
 		clearTimeout(later);
