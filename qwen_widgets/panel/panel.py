@@ -29,7 +29,7 @@ from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.steps import Steps
 from qwen_widgets.panel.words import as_magic, as_python, sentence
 from qwen_widgets.portal import portal
-from qwen_widgets.studio import Job, studio
+from qwen_widgets.studio import studio
 
 #: Seconds without a change after which the line before the run is made anew.
 _PAUSE = 0.12
@@ -143,7 +143,8 @@ class Panel(Controls):
         self._rewording = Rewording(self)
         self._turn: asyncio.Lock | None = None
         self._queue: list[_Ask] = []
-        self._job: Job | None = None
+        #: The run whose turn it is.
+        self._current: _Ask | None = None
         self._runs: list[Future[None]] = []
         chosen = read_models(models)
         values = read_seeds(seeds, None)[0] if seeds is not None else seeds_from(syntax.draw_seed(), 4)
@@ -248,12 +249,13 @@ class Panel(Controls):
         try:
             async with self._turn:
                 self._queue.remove(ask)
+                self._current = ask
                 if not ask.dropped:
                     await self._perform(ask)
         except Exception as error:  # noqa: BLE001
             self._say(error)
         finally:
-            self._job = None
+            self._current = None
             self._tell()
             self._changed()
 
@@ -264,21 +266,21 @@ class Panel(Controls):
             await asyncio.to_thread(grid.wait)
             await asyncio.sleep(_PAUSE)
         job = await studio().plan_into(grid, ask.sweep, max_cost=ask.max_cost, title=ask.title)
-        self._job = job
-        job.grid.max_cost = ask.max_cost
+        if ask.dropped:
+            return  # while it was planned
+        job.grid.max_cost, job.grid.title = ask.max_cost, ask.title or job.grid.title
         if grid is None:
             self._results.open(job.grid)
-        self._tell()
         await studio().launch(job, self._results)
 
     def stop(self) -> None:
         """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
-        dropped = [ask for ask in self._queue if not ask.dropped]
-        for ask in dropped:
-            ask.dropped = True
-        job = self._job
-        if job is not None:
-            portal.loop.call_soon_threadsafe(job.stop.set)
+        for ask in (*self._queue, self._current):
+            if ask is not None:
+                ask.dropped = True
+        if self.grid is not None:
+            # A run that was begun in the grid itself, too.
+            self.grid.stop()
         self._tell()
 
     def wait(self, timeout: float | None = None) -> Panel:
@@ -557,7 +559,7 @@ class Panel(Controls):
 
     def _tell(self) -> None:
         """Say whether something runs."""
-        busy = self._job is not None or any(not ask.dropped for ask in self._queue)
+        busy = self._current is not None or any(not ask.dropped for ask in self._queue)
         self.set_trait("busy", busy)
         self._form.disable("stop", not busy)
         self._form.disable("reset", busy)

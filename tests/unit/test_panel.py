@@ -229,6 +229,35 @@ def test_stop_buys_nothing_more_and_drops_what_waits(new_panel):
     assert not panel.busy
 
 
+def test_a_stop_that_comes_while_a_run_is_planned_is_heard(panel, monkeypatch):
+    plan = studio().plan_into
+
+    async def planned(*args, **options):
+        job = await plan(*args, **options)
+        if options.get("priced", True):
+            panel.stop()
+        return job
+
+    monkeypatch.setattr(studio(), "plan_into", planned)
+    panel.run()
+    panel.wait(20)
+    assert panel.grid is None
+    assert not panel.busy
+    assert studio().ledger().wait(lambda db: db.history()) == []
+
+
+def test_stop_ends_a_run_that_was_begun_in_the_grid_itself(panel):
+    panel.run()
+    panel.wait(30)
+    studio().configure(offline_seconds=0.5, at_once=1)
+    panel._results._act(0, 0, "more")
+    while not any(cell.state == "submitted" for cell in panel.grid):
+        assert not panel.grid.done
+    panel.stop()
+    panel.grid.wait(20)
+    assert [cell.state for cell in panel.grid].count("stopped") >= 2
+
+
 def test_two_panels_do_not_mix(new_panel):
     one = new_panel("a red fox", seeds="1-2", size="256x256")
     other = new_panel("an owl", seeds="1-3", size="256x256")
