@@ -189,6 +189,9 @@ class Purchase:
                 except QwenError as error:
                     if error.stops_run:
                         self.run.halt(error)
+                    elif addresses:
+                        # Perhaps the service finds nothing there: the next time it is brought anew.
+                        await self.engine.uploads.forget(self.request.images, addresses)
                     return await self._move(record, "rejected", error=error)
                 except BaseException:
                     lost = UnknownOutcomeError("The run was cut off while the order was being sent.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
 import stamina
 
-from qwen_widgets.core.errors import InputError, QwenError, RateLimitedError, UnavailableError
+from qwen_widgets.core.errors import InputError, LedgerError, QwenError, RateLimitedError, UnavailableError
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.pacing import Clock
 from qwen_widgets.core.pictures import PictureStore
@@ -131,7 +132,8 @@ class Uploads:
     async def _renew(self, row: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(UPLOAD_LEASE / 3)
-            await self._ledger.run(lambda db: db.renew_upload(**row))
+            with contextlib.suppress(LedgerError):
+                await self._ledger.run(lambda db: db.renew_upload(**row))
 
     async def _upload(self, picture: InputPicture) -> str:
         path = self._store.input_path(picture.sha256, picture.suffix)
