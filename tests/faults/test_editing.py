@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +394,24 @@ def test_two_kernels_upload_a_picture_once(
 ) -> None:
     path = saved(tmp_path)
     env = child_env(tmp_path, home=qwen_home, extra=server.env())
+    inner = server.service.app
+
+    def asked_for(what: str) -> int:
+        return sum(asked.path == f"{API_PATH}/{what}" for asked in server.asked)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "PUT":
+            # The first upload lasts until the other kernel's run has begun, and has had the time to ask for a ticket.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(60):
+                    while asked_for("model/price") < 2:
+                        await asyncio.sleep(0.02)
+                async with asyncio.timeout(2):
+                    while asked_for("media/uploads") < 2:
+                        await asyncio.sleep(0.02)
+        await inner(scope, receive, send)
+
+    server.service.app = app  # type: ignore[assignment]
     kernels = [
         subprocess.Popen(
             [sys.executable, "-c", KERNEL, f"a {colour} fox", str(path)],
@@ -406,12 +426,17 @@ def test_two_kernels_upload_a_picture_once(
         for kernel in kernels:
             assert kernel.stdout is not None
             assert kernel.stdout.readline() == "ready\n"
-        answers = [kernel.communicate("go\n", timeout=120)[0] for kernel in kernels]
+        for kernel in kernels:
+            assert kernel.stdin is not None
+            kernel.stdin.write("go\n")
+            kernel.stdin.flush()
+        answers = [kernel.communicate(timeout=120)[0] for kernel in kernels]
     finally:
         for kernel in kernels:
             kernel.kill()
     assert answers == ["stored stored stored\n"] * 2
     assert len(server.uploads) == 1
+    assert asked_for("media/uploads") == 1
     assert len(server.submits) == 6
 
 
