@@ -63,11 +63,16 @@ async def read_bytes(request: Request, limit: int = MAX_BODY) -> bytes:
     return bytes(data)
 
 
+def _no_constant(name: str) -> None:
+    # Python's own reader takes NaN and Infinity, which are no JSON and could not be echoed.
+    raise ValueError(name)
+
+
 async def read_object(request: Request) -> dict[str, Any]:
     """Return the JSON object of a request's body."""
     data = await read_bytes(request)
     try:
-        body = json.loads(data)
+        body = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise RefusedError(400, "the body is not JSON") from None
     if not isinstance(body, dict):

@@ -137,8 +137,17 @@ async def test_a_bad_input_is_refused_with_400_and_costs_nothing(house, body):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"prompt=a", b'{"prompt": "a', b"\xff\xfe", b"[" * 200_000, b'{"prompt": "\\ud800"}', b"9" * 5000],
-    ids=["empty", "form", "cut off", "not utf-8", "deep", "half a surrogate", "long number"],
+    [
+        b"",
+        b"prompt=a",
+        b'{"prompt": "a',
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"prompt": "\\ud800"}',
+        b"9" * 5000,
+        b'{"seed": NaN}',
+    ],
+    ids=["empty", "form", "cut off", "not utf-8", "deep", "half a surrogate", "long number", "NaN"],
 )
 async def test_a_body_that_is_no_json_object_is_refused_with_400(house, content):
     answer = await house.client.post(MODEL, content=content)
