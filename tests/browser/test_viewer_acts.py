@@ -45,6 +45,10 @@ def test_the_keyboard_reaches_them_in_the_closer_look(stage):
     stage.focus_on(0, 0)
     stage.press("Enter")
     stage.page.locator("dialog[open] .qw-stage button").first.wait_for()
+    # Of the tools below only those are there that do something without a picture.
+    tools = stage.page.locator("dialog[open] .qw-tools button:visible")
+    labels = tools.evaluate_all("(all) => all.map((el) => el.ariaLabel)")
+    assert labels == ["go on from here", "previous", "next", "close"]
     while stage.focus != "buy it again, $0.03":
         stage.press("Tab")
     stage.press("Enter")

@@ -20,7 +20,7 @@ CHOICES = (
     .with_mark(0, 2, "reject")
     .with_vote(Vote(1, 0, 0, 1, 0))
 )
-ACTIONS = (Action("more seeds for this prompt", "%%qwenimage --seeds 5-8\na boat", "$0.12"),)
+ACTIONS = (Action("more seeds for this prompt", "%%qwenimage --seeds 5-8\na boat", "$0.12", "more"),)
 
 
 def full_view():
@@ -32,7 +32,9 @@ def full_view():
         RowView(row.prompt, row.parts, "16:9", "4 of 4", size, "Qwen Image 2.0", 1280, 720)
         for row, size in zip(view.rows, ("16:9", "9:16", "16:9"), strict=True)
     )
-    return replace(view, cells=tuple(cells), rows=rows)
+    offers = (Action("look again", "", "no cost", "look"), Action("buy it again", "", "$0.03", "again"))
+    cells[7] = replace(cells[7], offers=offers)
+    return replace(view, cells=tuple(cells), rows=rows, message="over the limit", take="edit this prompt")
 
 
 def violations(page) -> list[str]:

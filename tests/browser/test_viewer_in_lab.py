@@ -314,6 +314,26 @@ def test_a_page_loaded_again_in_mid_run_shows_the_same_once_the_cell_is_over(lab
     lab.screenshot(page, "viewer-reloaded")
 
 
+def test_a_page_loaded_again_and_a_second_view_are_laid_out_the_same(lab, page):
+    board = Board(lab, page, "laid-out", "fox")
+    page.get_by_role("columnheader").nth(1).focus()
+    board.press("h")
+    page.get_by_role("rowheader").first.focus()
+    board.press("Shift+ArrowDown")
+    laid_out = board.labels()
+    assert len(laid_out) == 4
+    assert laid_out[0].startswith("a red fox in autumn leaves")
+    lab.save(page)
+    page.reload()
+    page.wait_for_function("() => !!window.jupyterapp")
+    board.filled(4)
+    assert board.labels() == laid_out
+    lab.wait_idle(page)
+    lab.run_cell(page, 2)
+    board.filled(4, view=1)
+    assert board.labels(1) == laid_out
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_way_to_go_on_runs_in_the_page_and_python_has_it(lab, page, theme):
     board = Board(
