@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from hosts import Notebook, Voila
 from lab import Lab
 
 if TYPE_CHECKING:
@@ -105,6 +106,32 @@ def lab(tmp_path_factory: pytest.TempPathFactory, child_env: Callable[..., dict[
         yield lab
     finally:
         lab.stop()
+
+
+@pytest.fixture(scope="session")
+def notebook(
+    tmp_path_factory: pytest.TempPathFactory, child_env: Callable[..., dict[str, str]]
+) -> Iterator[Notebook]:
+    """The one Notebook 7 of the session."""
+    host = Notebook(tmp_path_factory.mktemp("notebook7"), child_env)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture(scope="session")
+def voila(
+    tmp_path_factory: pytest.TempPathFactory, child_env: Callable[..., dict[str, str]]
+) -> Iterator[Voila]:
+    """The one Voilà of the session."""
+    host = Voila(tmp_path_factory.mktemp("voila"), child_env)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hosts import Notebook, Voila
 
 LOAD = "%load_ext qwen_widgets\n%config QwenMagics.offline_seconds = 0.2"
 BOATS = "%%qwenimage --seeds 1-3 --size 16:9 -o boat\na red boat {at sunset|in the rain}"
@@ -17,26 +16,6 @@ CELLS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells].
     (c) => [c.id, c.type, c.sharedModel.getSource(), c.executionCount ?? 0])"""
 PAPER = "getComputedStyle(document.querySelector('.qw-viewer')).backgroundColor"
 GUARDED = (["b"], ["d", "d"], ["a"], ["x"], ["m"], ["Control+Enter"], ["Shift+Enter"])
-
-
-@pytest.fixture(scope="module")
-def notebook(tmp_path_factory, child_env):
-    host = Notebook(tmp_path_factory.mktemp("notebook7"), child_env)
-    try:
-        host.start()
-        yield host
-    finally:
-        host.stop()
-
-
-@pytest.fixture(scope="module")
-def voila(tmp_path_factory, child_env):
-    host = Voila(tmp_path_factory.mktemp("voila"), child_env)
-    try:
-        host.start()
-        yield host
-    finally:
-        host.stop()
 
 
 def tile(page, row: int, column: int):

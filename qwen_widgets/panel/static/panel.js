@@ -5,25 +5,27 @@
 
 /** Where the person's values stand. @type {Record<string, [string, (el: any) => unknown]>} */
 const FIELDS = {
-	prompt: [".qw-p-prompt textarea", (el) => el.value],
-	title: [".qw-p-title input", (el) => el.value],
-	suggestion: [".qw-p-suggestion textarea", (el) => el.value],
-	style: [".qw-p-style select", (el) => el.selectedIndex],
-	ratio: [".qw-p-ratio select", (el) => el.selectedIndex],
-	model: [".qw-p-model select", (el) => el.selectedIndex],
-	width: [".qw-p-width input", (el) => whole(el.value)],
-	height: [".qw-p-height input", (el) => whole(el.value)],
-	seed: [".qw-p-seed input", (el) => whole(el.value)],
-	count: [".qw-p-count input", (el) => whole(el.value)],
+	prompt: [".qw-p-prompt textarea", el => el.value],
+	title: [".qw-p-title input", el => el.value],
+	suggestion: [".qw-p-suggestion textarea", el => el.value],
+	style: [".qw-p-style select", el => el.selectedIndex],
+	ratio: [".qw-p-ratio select", el => el.selectedIndex],
+	model: [".qw-p-model select", el => el.selectedIndex],
+	width: [".qw-p-width input", el => whole(el.value)],
+	height: [".qw-p-height input", el => whole(el.value)],
+	seed: [".qw-p-seed input", el => whole(el.value)],
+	count: [".qw-p-count input", el => whole(el.value)]
 };
 /** Buttons whose press goes through here, with the fields. */
 const PRESSES = ["run", "stop", "enhance", "accept", "dismiss", "clear", "die", "last", "undo", "redo", "reset"];
 /** What a text field does with Control by itself. */
 const EDITING = "zyaxcv";
+/** What the shortcuts of JupyterLab and Notebook look for. */
+const SUPPRESS = "data-lm-suppress-shortcuts";
 const SAID = 1500; // milliseconds for which a button says what it has done
 
 /** @param {string} text */
-const whole = (text) => (/^\d{1,10}$/.test(text.trim()) ? Number(text) : null);
+const whole = text => (/^\d{1,10}$/.test(text.trim()) ? Number(text) : null);
 
 /** @param {Element} root */
 function read(root) {
@@ -37,11 +39,11 @@ function read(root) {
 }
 
 /** @param {any} one @param {any} other */
-const same = (one, other) => Object.keys(one).every((name) => one[name] === other[name]);
+const same = (one, other) => Object.keys(one).every(name => one[name] === other[name]);
 
 /** Give controls the names and states that ipywidgets leaves out. @param {Element} root @param {Model} model */
 function name(root, model) {
-	const { roles, ...names } = model.get("names");
+	const {roles, ...names} = model.get("names");
 	for (const [where, label] of Object.entries(names)) {
 		const control = root.querySelector(`.${where}`);
 		const inner = control?.querySelector("input, select, [role=slider]") ?? control;
@@ -85,9 +87,9 @@ const application = () => /** @type {any} */ (globalThis).jupyterapp;
 
 /** @param {string} text */
 async function insert(text) {
-	const { commands } = application();
+	const {commands} = application();
 	await commands.execute("notebook:insert-cell-below");
-	await commands.execute("notebook:replace-selection", { text });
+	await commands.execute("notebook:replace-selection", {text});
 }
 
 /** @param {Element} root @param {Element} el @param {Model} model @param {AbortSignal} signal */
@@ -102,7 +104,7 @@ function attach(root, el, model, signal) {
 			};
 			model.on("change:fields", look);
 			signal.addEventListener("abort", () => model.off("change:fields", look));
-			if (!same(read(root), model.get("fields"))) model.send({ type: "fields", fields: read(root) });
+			if (!same(read(root), model.get("fields"))) model.send({type: "fields", fields: read(root)});
 			look();
 		});
 	/** @param {HTMLElement} button @param {string} text */
@@ -112,15 +114,15 @@ function attach(root, el, model, signal) {
 		setTimeout(() => button.classList.remove("qw-p-done"), SAID);
 	};
 	/** @param {string} what */
-	const press = (what) => model.send({ type: what, fields: read(root) });
+	const press = what => model.send({type: what, fields: read(root)});
 
 	root.addEventListener(
 		"click",
-		async (event) => {
+		async event => {
 			const button = /** @type {HTMLElement} */ (event.target).closest?.("button");
 			if (!(button instanceof HTMLButtonElement) || button.disabled) return;
-			const what = PRESSES.find((one) => button.classList.contains(`qw-p-${one}`));
-			const text = ["magic", "python", "insert"].find((one) => button.classList.contains(`qw-p-${one}`));
+			const what = PRESSES.find(one => button.classList.contains(`qw-p-${one}`));
+			const text = ["magic", "python", "insert"].find(one => button.classList.contains(`qw-p-${one}`));
 			if (!what && !text) return;
 			// ipywidgets would send the press ahead of what was typed last.
 			event.stopPropagation();
@@ -131,44 +133,39 @@ function attach(root, el, model, signal) {
 			else await copy(model.get(/** @type {string} */ (text)));
 			say(button, text === "insert" ? "inserted" : "copied");
 		},
-		{ capture: true, signal },
+		{capture: true, signal}
 	);
-	root.addEventListener(
+	// On the way down: ipywidgets' text boxes keep their keys to themselves, and Notebook 7 listens there, too.
+	addEventListener(
 		"keydown",
-		(event) => {
-			const key = /** @type {KeyboardEvent} */ (event);
-			if (!key.ctrlKey && !key.metaKey) return;
-			const target = /** @type {HTMLElement} */ (key.target);
-			if (key.key !== "Enter" || !target.closest(".qw-p-controls")) return;
-			// On the way down: ipywidgets' own text boxes keep their keys to themselves.
-			key.preventDefault();
-			key.stopPropagation();
-			if (target.closest(".qw-p-prompt")) press("run");
+		event => {
+			const target = event.composedPath()[0];
+			if (!(target instanceof HTMLElement) || !root.contains(target) || target.closest(".qw-viewer")) return;
+			const control = event.ctrlKey || event.metaKey;
+			if (control && event.key === "Enter") {
+				event.preventDefault();
+				event.stopPropagation();
+				if (target.closest(".qw-p-prompt")) press("run");
+				return;
+			}
+			const edits = target.matches("input, textarea") && EDITING.includes(event.key.toLowerCase());
+			// The host's own sign, which leaves the key to the control: saving and its like it may have.
+			if (!control || edits) target.setAttribute(SUPPRESS, "true");
+			else target.removeAttribute(SUPPRESS);
 		},
-		{ capture: true, signal },
-	);
-	root.addEventListener(
-		"keydown",
-		(event) => {
-			const key = /** @type {KeyboardEvent} */ (event);
-			const target = /** @type {HTMLElement} */ (key.target);
-			const control = key.ctrlKey || key.metaKey;
-			const edits = target.matches("input, textarea") && EDITING.includes(key.key.toLowerCase());
-			if (!control || edits) key.stopPropagation();
-		},
-		{ signal },
+		{capture: true, signal}
 	);
 	const can = application()?.commands?.hasCommand?.("notebook:replace-selection");
 	root.classList.toggle("qw-p-can-insert", !!can);
 	const watch = new MutationObserver(() => name(root, model));
-	watch.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+	watch.observe(root, {subtree: true, childList: true, attributes: true, attributeFilter: ["class"]});
 	signal.addEventListener("abort", () => watch.disconnect());
 	name(root, model);
 }
 
 export default {
 	/** @param {{model: Model, el: HTMLElement}} view */
-	render({ model, el }) {
+	render({model, el}) {
 		el.classList.add("qw-p-bridge");
 		el.setAttribute("role", "status");
 		const end = new AbortController();
@@ -179,5 +176,5 @@ export default {
 		};
 		wait();
 		return () => end.abort();
-	},
+	}
 };
