@@ -29,7 +29,7 @@ import qwen_widgets.offline.service  # noqa: F401
 from qwen_widgets import account, archive, catalogue
 from qwen_widgets.core.enhancer import BOTH, DEFAULT_STYLE, STYLES
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS, Size
 from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.given import given_by_name
 from qwen_widgets.grid.grid import Grid
@@ -250,7 +250,15 @@ class QwenMagics(Magics, Configurable):
         return catalogue.model_lines(words)
 
     def _sizes(self) -> list[str]:
-        return [f"{ratio:<5} {size}" for ratio, size in PRESETS.items()]
+        # Models that want larger pictures have sizes of their own for a ratio.
+        families: dict[tuple[Size | None, ...], list[str]] = {}
+        for model in MODELS:
+            if model.takes_size:
+                families.setdefault(tuple(map(model.preset, PRESETS)), []).append(model.name)
+        lines = [f"{'':<5} {' '.join(f'{names[0]:<16}' for names in families.values())}"]
+        for at, ratio in enumerate(PRESETS):
+            lines.append(f"{ratio:<5} {' '.join(f'{sizes[at]!s:<16}' for sizes in families)}")
+        return [line.rstrip() for line in lines]
 
     def _doctor(self) -> list[str]:
         report = doctor_report()

@@ -284,6 +284,9 @@ class Shelf:
 
     def find(self, text: str) -> Model | None:
         """Return the model of a short name or a full id; letters count alike in either case."""
+        # By its id first, which old rows hold: a long catalogue is not looked through for each of them.
+        if (known := self._models.get(text)) is not None:
+            return known
         wanted = text.strip().lower()
         named = (model for model in self._models.values() if wanted in (model.name.lower(), model.id.lower()))
         return next(named, None)

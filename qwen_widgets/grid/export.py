@@ -32,6 +32,10 @@ def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None)
         raise InputError("add: give prompts, seeds or both.")
     rows = _further_rows(sweep, prompts) if prompts is not None else []
     new_seeds = read_seeds(seeds, None)[0] if seeds is not None else ()
+    if new_seeds and not any(row.model.takes_seed for row in (*sweep.rows, *rows)):
+        raise InputError(
+            f"add: {sweep.models[0].name} takes no seed; generate(…, fresh=True) makes another picture."
+        )
     return sweep.extended(rows, new_seeds)
 
 

@@ -201,7 +201,8 @@ class Viewer(anywidget.AnyWidget):
         elif content == {"type": "page"}:
             self._answer(content, {}, _or_nothing(self._page))
         elif kind == "vote":
-            vote = read_vote(content, len(self._view.rows), len(self._view.columns))
+            columns = [column for column in self._view.columns if not column.before]
+            vote = read_vote(content, len(self._view.rows), len(columns))
             if vote is not None:
                 self.choices = self._choices.with_vote(vote)
                 if self.on_vote is not None:

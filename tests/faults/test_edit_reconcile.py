@@ -58,6 +58,8 @@ def test_what_an_echoed_edit_proves(model: str, echoed: dict[str, Any], expected
     try:
         record = sent(ledger, model)
         assert likeness(echoed, record) == expected
+        # What is resumed stands for the very request that was bought.
+        assert record.request().key == record.key
         assert record.seed == (None if model == "seedream-5-lite" else 7)
         assert record.addresses == (() if model == "seedream-5-lite" else (HERE,))
     finally:

@@ -161,6 +161,8 @@ def test_several_models_stand_below_each_other(server: ContractServer, tmp_path:
 
 def test_a_picture_of_a_model_without_a_seed_is_made_anew_by_fresh(server: ContractServer) -> None:
     first = qw.generate("a fox", models="seedream-5-lite")
+    with pytest.raises(InputError, match="takes no seed"):
+        first.add(seeds="1-4")
     again = qw.generate("a fox", models="seedream-5-lite")
     anew = qw.generate("a fox", models="seedream-5-lite", fresh=True)
     assert again[0, 0].cached
