@@ -482,7 +482,7 @@ async def test_not_sent_is_tried_five_times(server, make_rig, monkeypatch):
     rig = make_rig()
     tries = []
 
-    async def refused(_request):
+    async def refused(*_args):
         tries.append(1)
         raise NotSentError("no route")
 
