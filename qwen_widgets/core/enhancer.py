@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +27,8 @@ OPTIMIZER = Model(
 STYLES = ("default", "artistic", "photographic", "technical", "anime", "realistic")
 DEFAULT_STYLE = STYLES[0]
 BOTH = "both"
+#: Characters of a prompt; no model takes near so many.
+LONGEST = 10_000
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -49,7 +52,7 @@ class TextRequest:
     Parameters
     ----------
     prompt : str
-        The prompt as it is; not empty.
+        The prompt as it is; not empty, at most 10,000 characters.
     style : str
         One of `STYLES`.
 
@@ -69,6 +72,14 @@ class TextRequest:
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise InputError("enhance: give a prompt that is not empty.")
+        if len(self.prompt) > LONGEST:
+            raise InputError(
+                f"enhance: {len(self.prompt):,} characters, and at most {LONGEST:,} are asked about."
+            )
+        if any(unicodedata.category(character) == "Cs" for character in self.prompt):
+            raise InputError(
+                "enhance: the prompt holds half of a surrogate pair, which can't be sent; remove it."
+            )
         check_style(self.style)
 
     @cached_property

@@ -103,8 +103,9 @@ def test_an_enhancer_that_fails_says_why_and_costs_nothing(hosted: FaultServer) 
 def test_a_style_that_is_none_asks_nothing(style: object, hosted: FaultServer) -> None:
     with pytest.raises(InputError, match="there is no such style"):
         qw.enhance("a red fox", style=style)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="enhance:"):
-        qw.enhance(" ")
+    for prompt in (" ", "a \ud800 fox", "x" * 10_001, None):
+        with pytest.raises(InputError, match="enhance:"):
+            qw.enhance(prompt)  # type: ignore[arg-type]
     assert hosted.submits == []
 
 
