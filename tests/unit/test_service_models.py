@@ -349,6 +349,9 @@ async def test_a_model_beside_the_eight_is_listed_checked_and_run():
         assert image.size == (512, 512)
         for wrong in ({"guidance": "2"}, {"tiles": 1}, {"steps": 51}):
             assert (await house.submit(model=extra.id, **wrong)).status_code == 400
+        # No JSON, though Python's own reader takes it; and no answer could echo it.
+        nan = await house.client.post(extra.id, content=b'{"prompt": "a fox", "guidance": NaN}')
+        assert nan.status_code == 400
 
 
 # Texts
