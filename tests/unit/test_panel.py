@@ -10,6 +10,7 @@ import pytest
 
 import qwen_widgets as qw
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.models import MODELS
 from qwen_widgets.panel.steps import Steps
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import studio
@@ -417,6 +418,25 @@ def test_the_page_cannot_name_a_file_of_this_machine(panel, tmp_path):
         }
         panel._form.controls["files"].set_state({"value": [file]})
         assert panel.images == ()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_each_model_is_asked_with_exactly_the_inputs_of_its_schema(new_panel, hosted, tmp_path, model):
+    from PIL import Image
+
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "boat.png")
+    images = [str(tmp_path / "boat.png")] if model.min_images else []
+    panel = new_panel("a red boat", seeds="7", models=model.name, images=images)
+    look(panel)
+    assert panel.runnable, panel.line
+    panel.run()
+    panel.wait(60)
+    assert panel.message == ""
+    assert [cell.state for cell in panel.grid] == ["stored"]
+    (asked,) = hosted.submits
+    assert asked.path.endswith(model.id)
+    assert set(asked.body) == set(model.inputs)
+    assert asked.body.get("seed", 7) == 7
 
 
 # --- other words ----------------------------------------------------------------------------------------------
