@@ -7,6 +7,7 @@ import threading
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -170,12 +171,18 @@ class Model:
 
     def ratio(self, size: Size) -> str | None:
         """Return the preset that stands for a size with this model, or None."""
-        return next((ratio for ratio in PRESETS if self.preset(ratio) == size), None)
+        return _ratio_of(self, size, (self.min_side, self.max_side, self.min_pixels, self.max_pixels))
 
     @property
     def default_size(self) -> Size:
         """The size of a request that names none."""
         return self.preset(DEFAULT_RATIO) or next(iter(self.sizes), Size(self.max_side, self.max_side))
+
+
+@lru_cache(maxsize=1024)
+def _ratio_of(model: Model, size: Size, _limits: tuple[int, ...]) -> str | None:
+    # With the limits, because a catalogue can change what is behind a model's name.
+    return next((ratio for ratio in PRESETS if model.preset(ratio) == size), None)
 
 
 #: Ids, inputs, limits and prices: the model pages of the service. Where a page is silent, about the longest prompt of

@@ -80,6 +80,8 @@ def describe(grid: Grid) -> GridView:
     done = sum(view.state == "stored" for view in shown)
     failed = sum(view.state in ("failed", "unknown") for view in shown)
     running = not grid.done
+    # Once and not for each row: a sweep can have a thousand.
+    told = len(_ratios(sweep)) > 1, len(sweep.models) > 1
     return GridView(
         run_id=grid.run_id,
         title=grid.title,
@@ -97,8 +99,8 @@ def describe(grid: Grid) -> GridView:
         running=running,
         stoppable=grid.stoppable,
         rows=tuple(
-            _row_view(sweep, r, [view for view in shown if view.row == r], grid.marked_against)
-            for r in range(len(sweep.rows))
+            _row_view(sweep, r, [view for view in line if view.state != "blank"], grid.marked_against, told)
+            for r, line in enumerate(lines)
         ),
         columns=(*map(_column_view, sweep.seeds), *before_columns(sweep)),
         cells=views,
@@ -155,7 +157,14 @@ def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) 
     return tuple(facts)
 
 
-def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["first", "previous"]) -> RowView:
+def _row_view(
+    sweep: Sweep,
+    r: int,
+    cells: list[CellView],
+    against: Literal["first", "previous"],
+    told: tuple[bool, bool],
+) -> RowView:
+    """Return a row's header; `told` is whether it says its size and its model."""
     row = sweep.rows[r]
     other = sweep.rows[0 if against == "first" else max(0, r - 1)]
     done = sum(view.state == "stored" for view in cells)
@@ -165,7 +174,7 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["fir
         prompt=row.prompt,
         # What an enhancer adds is usually far more than what it was given.
         parts=mark(row.prompt, row.original, alike=0.0) if row.original else mark(row.prompt, other.prompt),
-        note=_row_note(sweep, row),
+        note=_row_note(row, *told),
         tally=tally,
         size=_ratio(row),
         model=row.model.title,
@@ -175,11 +184,11 @@ def _row_view(sweep: Sweep, r: int, cells: list[CellView], against: Literal["fir
     )
 
 
-def _row_note(sweep: Sweep, row: Row) -> str:
+def _row_note(row: Row, size: bool, model: bool) -> str:
     notes = [f"enhanced ({row.style})"] if row.original else []
-    if len(_ratios(sweep)) > 1:
+    if size:
         notes.append(_ratio(row))
-    if len(sweep.models) > 1:
+    if model:
         notes.append(row.model.title)
     return " · ".join(notes)
 
