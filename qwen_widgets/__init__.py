@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
+    from qwen_widgets.making import agenerate, generate
     from qwen_widgets.panel import Panel
-    from qwen_widgets.studio import Studio, agenerate, generate
+    from qwen_widgets.studio import Studio
     from qwen_widgets.wording import aenhance, enhance
 
 __all__ = [
@@ -52,9 +53,9 @@ _HOMES = {
     "QwenError": "qwen_widgets.core.errors",
     "Studio": "qwen_widgets.studio",
     "aenhance": "qwen_widgets.wording",
-    "agenerate": "qwen_widgets.studio",
+    "agenerate": "qwen_widgets.making",
     "enhance": "qwen_widgets.wording",
-    "generate": "qwen_widgets.studio",
+    "generate": "qwen_widgets.making",
     "history": "qwen_widgets.archive",
     "read": "qwen_widgets.archive",
     "usage": "qwen_widgets.account",

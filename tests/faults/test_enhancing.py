@@ -15,7 +15,7 @@ from conftest import CANARY
 from server import OPTIMIZER, FaultServer, edited, hang, lose_answer, reply, with_data
 
 import qwen_widgets as qw
-from qwen_widgets import account, archive, studio, wording
+from qwen_widgets import account, archive, making, studio, wording
 from qwen_widgets.core import metadata, pacing
 from qwen_widgets.core.enhancing import Enhanced
 from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError
@@ -61,6 +61,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a person was told."""
     lines: list[str] = []
     monkeypatch.setattr(studio, "say", lines.append)
+    monkeypatch.setattr(making, "say", lines.append)
     return lines
 
 

@@ -166,6 +166,7 @@ DOORS = {
     "limits.py": ("core", "grid"),
     "options.py": ("core",),
     "studio.py": ("core", "grid", "limits", "offline", "options", "portal", "settings"),
+    "making.py": ("core", "grid", "options", "studio"),
     "wording.py": ("core", "portal", "studio"),
     "account.py": ("core", "grid", "portal", "studio"),
     "catalogue.py": ("core", "grid", "portal", "studio"),
@@ -203,7 +204,18 @@ DOORS = {
         "studio",
     ),
     "__main__.py": ("doctor", "offline", "studio"),
-    "__init__.py": ("account", "archive", "core", "grid", "magic", "panel", "settings", "studio", "wording"),
+    "__init__.py": (
+        "account",
+        "archive",
+        "core",
+        "grid",
+        "magic",
+        "making",
+        "panel",
+        "settings",
+        "studio",
+        "wording",
+    ),
 }
 
 
