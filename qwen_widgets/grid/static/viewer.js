@@ -15,7 +15,8 @@ const BLINK_EVERY = 500;
 const ORIGINALS_KEPT = 12;
 /** Beyond so many tiles those out of view come later. */
 const MANY = 80;
-const [FETCHED_AT_ONCE, FETCH_EVERY] = [2, 15];
+/** They come when what is in view has had its time. */
+const [FETCH_AFTER, FETCH_EVERY, FETCHED_AT_ONCE] = [300, 10, 8];
 const LETTERS = "ABCDEF";
 /** What a place is until the store says more. */
 const NO_CELL = /** @type {Cell} */ ({state: "blank"});
@@ -1007,12 +1008,9 @@ export function mount(store, host) {
 		tile.near = true;
 	}
 	// Of a large grid those in view have their pictures first, and then, when the page has time, the others.
-	const approach = new IntersectionObserver(
-		seen => {
-			for (const {isIntersecting, target} of seen) if (isIntersecting) comeNear(/** @type {Tile} */ (tileOf(target)));
-		},
-		{root: scroller, rootMargin: "200px"}
-	);
+	const approach = new IntersectionObserver(seen => {
+		for (const {isIntersecting, target} of seen) if (isIntersecting) comeNear(/** @type {Tile} */ (tileOf(target)));
+	});
 	function fetchFar() {
 		const far = [...places.keys()].filter(({near}) => !near);
 		for (const tile of far.slice(0, FETCHED_AT_ONCE)) comeNear(tile);
@@ -1278,13 +1276,12 @@ export function mount(store, host) {
 		const corner = make("div.column-header", {role: "gridcell"});
 		grid.replaceChildren(make("div.row.top", {role: "row"}, corner, ...columns.map(line => headerOf("column", line))), ...body);
 		grid.style.setProperty("--qw-columns", String(columns.length));
-		grid.classList.toggle("qw-many", places.size > MANY);
 		approach.disconnect();
 		for (const tile of places.keys())
 			if (places.size <= MANY) comeNear(tile);
 			else if (!tile.near) approach.observe(tile.el);
 		clearTimeout(later);
-		later = setTimeout(fetchFar, FETCH_EVERY);
+		later = setTimeout(fetchFar, FETCH_AFTER);
 		tabList.hidden = tabs.length < 2;
 		const presses = tabs.map(line => {
 			const on = line.key === set.tab;
