@@ -106,4 +106,4 @@ def _model_line(model: Model) -> str:
     if further := [one.name for one in model.schema if one.name not in FILLED]:
         facts.append(f"--input {', '.join(further[:_INPUTS])}{' …' if len(further) > _INPUTS else ''}")
     name = model.name if model.name != model.id else ""
-    return f"{name:<22} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"
+    return f"{name:<23} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"

@@ -479,7 +479,7 @@ class FaultServer:
     async def _until(self, true: Callable[[], bool]) -> None:
         def wait() -> bool:
             with self._changed:
-                return self._changed.wait_for(true, timeout=10)
+                return self._changed.wait_for(true, timeout=30)
 
         assert await asyncio.to_thread(wait), "what was waited for did not happen"
 
