@@ -146,6 +146,11 @@ class Controls(HasTraits):
         self.model = ",".join(model.name for model in read_models(models))
 
     @property
+    def edits(self) -> bool:
+        """Whether the chosen models take pictures."""
+        return all(model.takes_images for model in self._models)
+
+    @property
     def _sized(self) -> Model:
         """The model whose limits hold for the size: the first one that takes a size."""
         return next((model for model in self._models if model.takes_size), DEFAULT_MODEL)

@@ -29,17 +29,20 @@ class Editing:
 
     def read(self, images: tuple[object, ...], models: tuple[Model, ...], *, fit: bool) -> Future[None]:
         """Begin to check and keep some pictures, on the portal."""
+        self._given = images
         self._reading = portal.submit(self._read(images, models, fit=fit))
         return self._reading
 
     async def _read(self, images: tuple[object, ...], models: tuple[Model, ...], *, fit: bool) -> None:
-        self.taken, self.error, self._given = (), None, images
-        if not images:
-            return
+        taken: tuple[InputPicture, ...] = ()
+        fault: QwenError | None = None
         try:
-            self.taken = await studio().take(images, models, fit=fit)
+            taken = await studio().take(images, models, fit=fit)
         except QwenError as error:
-            self.error = error
+            fault = error
+        # Others may have been given while these were fetched.
+        if self._given is images:
+            self.taken, self.error = taken, fault
 
     def settled(self) -> tuple[InputPicture, ...]:
         """Return the pictures, once they are read.

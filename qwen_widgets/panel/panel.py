@@ -27,7 +27,7 @@ from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.steps import Steps
-from qwen_widgets.panel.words import as_magic, as_python, sentence
+from qwen_widgets.panel.words import as_magic, as_python, name_again, sentence
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
@@ -338,22 +338,25 @@ class Panel(Controls):
         self._changed()
 
     def take_row(self, row: int) -> None:
-        """Put a row's prompt back into the box, with its size and model."""
+        """Put a row's prompt back into the box, with its pictures, model and size, as far as they aren't locked."""
         assert self.grid is not None
         found = self.grid.sweep.rows[row]
         self._steps.record(self.prompt)
-        self.model = found.model.name
-        if found.model.takes_size:
+        if "images" not in self.locked and ("model" not in self.locked or self.edits or not found.images):
+            self.images = tuple(map(name_again, found.images))
+        if "model" not in self.locked:
+            self.model = found.model.name
+        if found.model.takes_size and "size" not in self.locked:
             self.size = write_size(found.size, found.model)
         self.prompt = literal(found.prompt)
         self._steps.record(self.prompt)
 
     def branch(self, row: int, column: int) -> None:
-        """Start from a cell: its prompt, size, model and seed."""
+        """Start from a cell: its row, and its seed."""
         assert self.grid is not None
         request = self.grid[row, column].request
         self.take_row(row)
-        if request.seed is not None:
+        if request.seed is not None and "seeds" not in self.locked:
             self.seeds = str(request.seed)
 
     def enhance(self) -> None:
@@ -513,6 +516,7 @@ class Panel(Controls):
     async def _look(self, number: int) -> None:
         """Show what can be done now; once the controls rest, what it would cost; on the portal."""
         try:
+            self._arrange()
             await self._editing.ready()
             self._arrange()
             await asyncio.sleep(_PAUSE)

@@ -128,7 +128,7 @@ class Results:
         locked = self._panel.is_locked
         if locked("seed"):
             found = tuple(action for action in found if action.key not in _OTHER_SEEDS)
-        if locked("prompt") or locked("files"):
+        if locked("prompt") or locked("files") or (locked("model") and not self._panel.edits):
             found = tuple(action for action in found if action.key != _EDIT)
         return found if locked("prompt") or locked("seed") else (_BRANCH, *found)
 

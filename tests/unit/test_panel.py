@@ -374,6 +374,16 @@ def test_a_cell_is_edited_and_its_picture_stands_beside_the_edit(panel):
     assert (edit.made_from.row, edit.made_from.column) == (0, 1)
     panel.images = ()
     assert panel.model == "qwen-image-2.0"
+    # The row of the edit brings its picture along, another row takes it away again.
+    panel._results._take(1)
+    assert (panel.prompt, panel.model) == ("make it night", "qwen-image-2.0-edit")
+    assert look(panel).startswith("1 picture · 1 already here")
+    panel._results._take(0)
+    assert (panel.prompt, panel.model, panel.images) == ("a red fox", "qwen-image-2.0", ())
+    panel.locked = ["model", "size"]
+    panel._results._act(0, 0, "edit")
+    panel._results._take(1)
+    assert (panel.prompt, panel.model, panel.size) == ("make it night", "qwen-image-2.0", "640x480")
 
 
 def test_a_file_that_the_page_gives_is_checked(panel, tmp_path):
