@@ -478,11 +478,24 @@ class Purchase:
         return await self._move(record, "stored", text=text)
 
     async def _fetch_text(self, record: Record) -> str:
-        text = ""
-        async for attempt in self._tries():
-            with attempt:
-                text = await self.engine.client.read_text(record.outputs[0].strip())
-        return text
+        output, text = record.outputs[0], ""
+        for last in (False, True):
+            try:
+                async for attempt in self._tries():
+                    with attempt:
+                        text = await self.engine.client.read_text(output.strip())
+            except ExpiredError:
+                if last or record.prediction_id is None:
+                    raise
+            else:
+                return text
+            # As with a picture: the result names a new address while it is kept, or the text itself.
+            async for attempt in self._tries():
+                with attempt:
+                    output = (await self._fresh_outputs(record.prediction_id))[0]
+            if not is_address(output):
+                return output
+        raise AssertionError("unreachable")
 
     async def _download(self, record: Record, part: Path) -> tuple[str, pictures.Checked]:
         outputs = record.outputs
@@ -506,9 +519,9 @@ class Purchase:
     async def _fresh_outputs(self, prediction_id: str) -> tuple[str, ...]:
         again = await self.engine.client.result(prediction_id)
         if again is None or again.failed:
-            raise ExpiredError("The service no longer has the picture.")
+            raise ExpiredError("The service no longer has what was made.")
         if not again.outputs:
-            raise UnavailableError("The service does not say where the picture is.", paid="yes")
+            raise UnavailableError("The service does not say where it is.", paid="yes")
         return again.outputs
 
     def _tries(self) -> AsyncIterator[stamina.Attempt]:

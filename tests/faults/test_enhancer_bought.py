@@ -15,6 +15,7 @@ from server import (
     OPTIMIZER,
     accepted,
     contract,
+    edited,
     envelope,
     fin,
     hang,
@@ -75,6 +76,28 @@ async def test_the_address_of_a_text_file_is_followed_without_the_key(body, serv
     assert len(server.submits) == 1
     for seen in server.requests("picture"):
         assert CANARY not in seen.text
+
+
+@pytest.mark.parametrize("again", ["an address", "the text"])
+async def test_a_text_whose_address_has_expired_is_asked_for_afresh(again, server, rig):
+    server.seconds = 0  # else the fresh answer is asked for before the prediction has ended
+    server.on_result(with_data(status="completed", outputs=[server.origin + "/out/old.txt"]))
+    if again == "an address":
+        server.on_result(
+            edited(lambda a: a["data"].update(status="completed", outputs=[server.text_url(a["data"]["id"])]))
+        )
+    server.on_picture(reply(410))
+    update = await rig.enhance()
+    assert (update.state, update.record.text) == ("stored", TEXT)
+    assert len(server.submits) == 1
+
+
+async def test_a_text_whose_fresh_address_has_expired_is_gone(server, rig):
+    server.on_result(with_data(status="completed", outputs=[server.text_url("t")]), times=None)
+    server.on_picture(reply(410), times=None)
+    update = await rig.enhance()
+    assert (update.state, update.error.prediction_id in server.predictions) == ("expired", True)
+    assert len(server.requests("picture")) == 2
 
 
 @pytest.mark.parametrize(
