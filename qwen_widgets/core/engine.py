@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -28,7 +28,7 @@ from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import OPEN, Record
-from qwen_widgets.core.request import Order
+from qwen_widgets.core.request import ImageRequest, Order
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
 from qwen_widgets.core.wavespeed import WaveSpeed
@@ -97,6 +97,16 @@ class Plan:
         return sum((self.prices[key] for key, action in self.actions.items() if action == "buy"), Decimal(0))
 
 
+def _priced_by(order: Order) -> Hashable:
+    """Return what decides an order's price; a built-in model has one price, whatever is asked of it."""
+    model, images = order.model, len(order.images)
+    if not model.schema or not isinstance(order, ImageRequest):
+        return model.id, images
+    size = order.size if model.takes_size else None
+    # As text: True and 1 are equal, and need not cost the same.
+    return model.id, images, size, order.output_format, repr(order.extra)
+
+
 class Engine:
     """Runs sweeps at one provider.
 
@@ -151,7 +161,7 @@ class Engine:
         #: The runs under way; the loop itself holds its tasks only weakly.
         self.running: set[asyncio.Task[None]] = set()
         self._window_read = False
-        self._prices: dict[str, tuple[float, Decimal]] = {}
+        self._prices: dict[Hashable, tuple[float, Decimal]] = {}
         #: Predictions that are being polled now, of all runs.
         self.polling = 0
 
@@ -279,14 +289,15 @@ class Engine:
                 continue
             request = plan.requests[key]
             model = request.model
-            asked = self._prices.get(model.id)
+            priced_by = _priced_by(request)
+            asked = self._prices.get(priced_by)
             if asked is None or self.clock.monotonic() - asked[0] > _PRICE_KEPT:
                 try:
                     said = await self.client.price(request)
                 except QwenError:
                     said = model.price
                 asked = (self.clock.monotonic(), said if said >= 0 else model.price)
-                self._prices[model.id] = asked
+                self._prices[priced_by] = asked
             price = asked[1]
             what = "a text" if makes_text(model.id) else "a picture"
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:

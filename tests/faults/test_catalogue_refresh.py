@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from conftest import CANARY
-from server import FaultServer, lose_answer, reply
+from server import Exchange, FaultServer, envelope, lose_answer, reply
 
 import qwen_widgets as qw
 from qwen_widgets import archive, catalogue
 from qwen_widgets.core import models
-from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.errors import BudgetError, InputError, QwenError
 from qwen_widgets.core.models import MODELS, SHELF, find_model
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings
-from qwen_widgets.studio import Studio
+from qwen_widgets.studio import Studio, studio
 
 QWEN = MODELS[0].id
 OTHER = "maker/painter/text-to-image"
@@ -263,3 +263,40 @@ def test_a_catalogue_of_megabytes_is_read_and_no_other_answer_is(hosted: FaultSe
     engine, _ = studio().engine()
     with pytest.raises(QwenError, match="larger than 1 MB"):
         portal.run(engine.client.balance())
+
+
+def test_a_price_that_depends_on_the_inputs_is_asked_for_each(hosted: FaultServer) -> None:
+    model = "maker/detail/text-to-image"
+    detail = {"type": "string", "enum": ["1k", "4k"]}
+    hosted.models = [listed(model, 0.03, size=size(2048), seed=SEED, detail=detail)]
+    catalogue.refresh_catalogue()
+
+    async def by_inputs(x: Exchange) -> None:
+        inputs = x.seen.json["inputs"]
+        dear = inputs["detail"] == "4k" or inputs["size"] == "2048*2048"
+        await envelope({"price": 0.12 if dear else 0.03})(x)
+
+    hosted.on("price", by_inputs, times=None)
+
+    def make(detail: str, sizes: str, **more: Any) -> float:
+        return qw.generate(
+            "a red fox", seeds="1-2", models=model, sizes=sizes, inputs={"detail": detail}, **more
+        ).cost
+
+    assert make("1k", "256x256") == pytest.approx(0.06)
+    for dear in (("4k", "256x256"), ("1k", "2048x2048")):
+        with pytest.raises(BudgetError, match=r"asks \$0.12 for a picture"):
+            make(*dear)
+        with pytest.raises(BudgetError, match=r"would cost \$0.24"):
+            make(*dear, max_cost=0.2)
+    assert len(hosted.submits) == 2
+    assert make("4k", "256x256", max_cost=0.24) == pytest.approx(0.24)
+    # Seeds and words change no price: each kind of picture was asked for once.
+    assert len(hosted.requests("price")) == 3
+
+
+def test_a_built_in_model_has_one_price_whatever_is_asked_of_it(hosted: FaultServer) -> None:
+    prompts = "\n\n".join(f"fox {n}" for n in range(20))
+    job = studio().prepare(prompts, seeds=1, sizes=["256x256", "512x256"], max_cost=2)
+    assert job.plan.count("buy") == 40
+    assert len(hosted.requests("price")) == 1
