@@ -187,13 +187,23 @@ class Studio(Sources):
         return lines
 
     async def aenhance(
-        self, prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None
+        self,
+        prompt: str,
+        style: str = DEFAULT_STYLE,
+        *,
+        max_cost: float | None = None,
+        stop: Stop | None = None,
     ) -> Enhanced:
         """Have one prompt enhanced, awaiting, from any loop; the same prompt and style again costs nothing.
 
+        Parameters
+        ----------
+        stop : Stop, optional
+            Set before the order is sent, nothing is bought; a text that is paid for still arrives.
+
         Raises
         ------
-        InputError, BudgetError, SettingsError
+        InputError, BudgetError, SettingsError, StoppedError
             Nothing was bought.
         QwenError
             Why there is no text, with `.paid` and `.next_step`; the original stays as it is.
@@ -203,7 +213,7 @@ class Studio(Sources):
         async def work() -> Enhanced:
             engine, provider = self.engine()
             plan = await self._priced(engine, provider, await engine.plan_orders([request]), max_cost)
-            return await enhance_one(engine, plan, Stop())
+            return await enhance_one(engine, plan, stop or Stop())
 
         return await asyncio.wrap_future(portal.submit(work()))
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from conftest import CANARY
-from server import OPTIMIZER, FaultServer, edited, hang, lose_answer, reply, with_data
+from server import OPTIMIZER, Exchange, FaultServer, contract, edited, hang, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive, making, studio, wording
 from qwen_widgets.core import metadata, pacing
 from qwen_widgets.core.enhancing import Enhanced
-from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError
+from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError, StoppedError
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.grid.describe import describe
 from qwen_widgets.portal import portal
 from qwen_widgets.settings import Settings
@@ -91,6 +92,21 @@ async def test_it_can_be_awaited_from_any_loop_and_on_the_portal(hosted: FaultSe
     )
     assert mine.text == portals.text == module.text == "a red fox, default, in fine detail"
     assert len(hosted.submits) == 1
+
+
+async def test_a_stop_while_the_price_is_asked_for_buys_no_text(hosted: FaultServer) -> None:
+    stop = Stop()
+
+    async def stopped_meanwhile(x: Exchange) -> None:
+        stop.set()
+        await contract(x)
+
+    hosted.on("price", stopped_meanwhile)
+    with pytest.raises(StoppedError) as caught:
+        await studio.studio().aenhance("a red fox", stop=stop)
+    assert caught.value.paid == "no"
+    assert hosted.submits == []
+    assert (await studio.studio().aenhance("a red fox", stop=Stop())).text.startswith("a red fox")
 
 
 def test_an_enhancer_that_fails_says_why_and_costs_nothing(hosted: FaultServer) -> None:
