@@ -11,7 +11,7 @@ from pathlib import Path
 
 import qwen_widgets as qw
 
-STATIC = ("viewer.js", "viewer.css", "snapshot.html", "snapshot.css")
+STATIC = ("viewer.js", "viewer.css", "words.json", "snapshot.html", "snapshot.css")
 
 
 def main() -> None:
@@ -23,11 +23,13 @@ def main() -> None:
     assert [cell.state for cell in grid] == ["stored", "stored"], [str(cell.error) for cell in grid]
     assert grid[0, 1].image.size == (256, 256)
     page = grid.to_html("fox.html").read_text(encoding="utf-8")
-    assert page.count('"/9j/') == 2, "the page holds two JPEG pictures"
+    assert page.count("base64,/9j/") == 2, "the page holds two JPEG pictures"
 
     static = files("qwen_widgets.grid") / "static"
     for name in STATIC:
         assert (static / name).is_file(), f"static/{name} is not in the wheel"
+    for name in ("panel.js", "panel.css"):
+        assert (files("qwen_widgets.panel") / "static" / name).is_file(), f"panel/static/{name} is not in the wheel"
     assert (files("qwen_widgets") / "py.typed").is_file()
 
     from qwen_widgets.grid.viewer import Viewer  # noqa: PLC0415 - after what is needed without a front end

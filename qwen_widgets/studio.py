@@ -428,6 +428,11 @@ class Studio(Sources):
             return
         self._show(grid, None)
 
+    def watch(self, grid: Grid, view: View) -> None:
+        """Have a view told of all that happens to a grid, whoever runs it."""
+        if view not in grid._views:
+            grid._views.append(view)
+
     def chosen(self, grid: Grid) -> None:
         """Keep a grid's choices in the ledger."""
         text = json.dumps(grid.choices.to_json())

@@ -9,6 +9,8 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Unicode
 
+from qwen_widgets.core.errors import InputError
+
 _STATIC = Path(__file__).parent / "static"
 #: The fields that the page sends with a press, and the kind of each; a dropdown's is the place in its options.
 _FIELDS = (
@@ -57,21 +59,28 @@ class Bridge(anywidget.AnyWidget):
 def read_fields(fields: Mapping[str, Any], options: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Return what the page said of the fields, in the order in which it is to be taken.
 
-    A field that is empty or no number is left out, and so is whatever a page makes up; the values themselves are
-    checked where they are taken.
+    Whether the values themselves will do is checked where they are taken.
 
     Parameters
     ----------
     options : mapping of str to sequence of str
         The values of each dropdown.
+
+    Raises
+    ------
+    InputError
+        A field is empty, or holds what it can't hold.
     """
     found: dict[str, Any] = {}
     for name, kind in _FIELDS:
-        value: Any = fields.get(name)
-        if type(value) is not kind:  # a bool is no number
+        if name not in fields:
             continue
-        if name not in options:
-            found[name] = value
-        elif value in range(len(options[name])):
-            found[name] = options[name][int(value)]
+        value: Any = fields[name]
+        if type(value) is not kind:  # a bool is no number
+            raise InputError(f"{name}: give a {'text' if kind is str else 'whole number'}.")
+        if name in options:
+            if value not in range(len(options[name])):
+                raise InputError(f"{name}: there is no such choice.")
+            value = options[name][int(value)]
+        found[name] = value
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, validate
@@ -225,10 +226,31 @@ class Controls(HasTraits):
     def _seeds(self) -> tuple[int, ...]:
         return syntax.parse_seeds(self.seeds).values
 
-    def _sweep(self, images: Sequence[InputPicture] = ()) -> Sweep:
-        return plan_sweep(
-            self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model, images=images
+    def _planned(self) -> Callable[[Sequence[InputPicture]], Sweep]:
+        """Return what lays out the controls as they are now, once their pictures are known.
+
+        Raises
+        ------
+        InputError
+            A flag in the prompt asks for what is locked, or for more than the controls can.
+        """
+        self._check_flags()
+        plan = partial(
+            plan_sweep, self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model
         )
+        return lambda images: plan(images=images)
+
+    def _check_flags(self) -> None:
+        found = syntax.parse_prompts(self.prompt, model=self._sized).values if self.prompt.strip() else ()
+        seeds = {seed for prompt in found for seed in prompt.seeds or ()}
+        if seeds and "seeds" in self.locked:
+            raise InputError("prompt: it asks for seeds of its own (--seed), and the seeds are locked here.")
+        if len(seeds) > MOST_SEEDS:
+            raise InputError(
+                f"prompt: it asks for {len(seeds)} seeds, and a panel takes at most {MOST_SEEDS}."
+            )
+        if "size" in self.locked and any(prompt.size for prompt in found):
+            raise InputError("prompt: it asks for a size of its own (--ar), and the size is locked here.")
 
     @property
     def _asked_size(self) -> str:

@@ -44,16 +44,19 @@ class Editing:
         if self._given is images:
             self.taken, self.error = taken, fault
 
+    @property
+    def reading(self) -> bool:
+        """Whether pictures are still being read."""
+        return self._reading is not None and not self._reading.done()
+
     def settled(self) -> tuple[InputPicture, ...]:
-        """Return the pictures, once they are read.
+        """Return the pictures that were read.
 
         Raises
         ------
         QwenError
             One of them can't be used.
         """
-        if self._reading is not None and not portal.here:
-            self._reading.result()
         if self.error is not None:
             raise self.error
         return self.taken

@@ -107,7 +107,8 @@ class Form:
 
     def offer(self, models: Sequence[Model], together: Sequence[Model] = ()) -> None:
         """Fill the model dropdown; `together` are models that a run takes side by side."""
-        if len(together) > 1:
+        if len(together) > 1 or not set(together) <= set(models):
+            # Run side by side, or not built in.
             self._together = tuple(together)
         choices = [*filter(None, [self._together]), *((model,) for model in models)]
         options = []

@@ -16,7 +16,8 @@ from qwen_widgets import archive
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS, find_model
-from qwen_widgets.core.request import InputPicture
+from qwen_widgets.core.pacing import Stop
+from qwen_widgets.core.request import KEPT, InputPicture
 from qwen_widgets.core.sweep import ModelsLike, SeedsLike, Sweep, read_models, read_seeds
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
@@ -27,26 +28,19 @@ from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.steps import Steps
-from qwen_widgets.panel.words import as_magic, as_python, name_again, sentence
+from qwen_widgets.panel.words import as_magic, as_python, sentence
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
 #: Seconds without a change after which the line before the run is made anew.
 _PAUSE = 0.12
-_PRESSES = (
-    "clear",
-    "enhance",
-    "accept",
-    "dismiss",
-    "run",
-    "stop",
-    "die",
-    "last",
-    "undo",
-    "redo",
-    "reset",
-    "fields",
-)
+#: Traits that a control shows, and those of which the line before the run depends.
+_BOUND = ("prompt", "title", "style", "suggestion", "ratio", "model", "width", "height", "linked", "seed",
+          "seed_locked", "count")  # fmt: skip
+_LOOKED_AT = ("prompt", "title", "suggestion", "images", "fit", "size", "ratio", "seeds", "model", "max_cost",
+              "compact", "locked")  # fmt: skip
+_PRESSES = ("clear", "enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset",
+            "fields")  # fmt: skip
 
 
 def _shown(work: Callable[..., None]) -> Callable[..., None]:
@@ -62,14 +56,16 @@ def _shown(work: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-@dataclass
+@dataclass(eq=False)
 class _Ask:
-    """A run that waits for its turn."""
+    """A run that waits for its turn, with the controls as they were."""
 
-    sweep: Sweep
+    plan: Callable[[Sequence[InputPicture]], Sweep]
+    #: None while its pictures are being read.
+    sweep: Sweep | None
     title: str
     max_cost: float | None
-    dropped: bool = field(default=False)
+    stop: Stop = field(default_factory=Stop)
 
 
 class Panel(Controls):
@@ -177,41 +173,12 @@ class Panel(Controls):
         self._form.offer_sizes(PRESETS)
         self._bridge = Bridge(names=self._form.names | {"roles": self._form.roles})
         self._bridge.on_press = self._pressed
-        for name in (
-            "prompt",
-            "title",
-            "style",
-            "suggestion",
-            "ratio",
-            "model",
-            "width",
-            "height",
-            "linked",
-            "seed",
-            "seed_locked",
-            "count",
-        ):
+        for name in _BOUND:
             self._form.bind(name, self, self._take)
         self._form.controls["slider"].observe(lambda change: self._take("seed", change["new"]), names="value")
         self._form.controls["files"].observe(self._files, names="value")
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
-        self.observe(
-            self._changed,
-            names=[
-                "prompt",
-                "title",
-                "suggestion",
-                "images",
-                "fit",
-                "size",
-                "ratio",
-                "seeds",
-                "model",
-                "max_cost",
-                "compact",
-                "locked",
-            ],
-        )
+        self.observe(self._changed, names=list(_LOOKED_AT))
         if run is not None:
             self._open(run)
         self._changed()
@@ -233,7 +200,10 @@ class Panel(Controls):
         """
         if not self.seed_locked and self.seeds == self._last:
             self.draw()
-        ask = _Ask(self._sweep(), self.title, self.max_cost)
+        plan = self._planned()
+        # Pictures that are still fetched are waited for in the background.
+        sweep = None if self._editing.reading else plan(self._editing.settled())
+        ask = _Ask(plan, sweep, self.title, self.max_cost)
         self._steps.record(self.prompt)
         self._last = self.seeds
         self._say(None)
@@ -248,10 +218,9 @@ class Panel(Controls):
             self._turn = asyncio.Lock()
         try:
             async with self._turn:
-                self._queue.remove(ask)
                 self._current = ask
-                if not ask.dropped:
-                    await self._perform(ask)
+                self._queue.remove(ask)
+                await self._perform(ask)
         except Exception as error:  # noqa: BLE001
             self._say(error)
         finally:
@@ -260,24 +229,32 @@ class Panel(Controls):
             self._changed()
 
     async def _perform(self, ask: _Ask) -> None:
-        grid = self.grid
-        while grid is not None and not grid.done:
-            # Somebody has extended it from a cell, or by a button in it.
-            await asyncio.to_thread(grid.wait)
-            await asyncio.sleep(_PAUSE)
-        job = await studio().plan_into(grid, ask.sweep, max_cost=ask.max_cost, title=ask.title)
-        if ask.dropped:
-            return  # while it was planned
-        job.grid.max_cost, job.grid.title = ask.max_cost, ask.title or job.grid.title
-        if grid is None:
-            self._results.open(job.grid)
-        await studio().launch(job, self._results)
+        if ask.sweep is None:
+            await self._editing.ready()
+            ask.sweep = ask.plan(self._editing.settled())
+        while not ask.stop.is_set():
+            grid = self.grid
+            if grid is not None and not grid.done:
+                # Somebody has extended it from a cell, or by a button in it.
+                await asyncio.sleep(_PAUSE)
+                continue
+            sweep = self._rewording.noted(ask.sweep)
+            job = await studio().plan_into(grid, sweep, max_cost=ask.max_cost, title=ask.title)
+            job.stop = ask.stop
+            if ask.stop.is_set() or not job.grid.done:
+                continue
+            job.grid.max_cost, job.grid.title = ask.max_cost, ask.title or job.grid.title
+            if grid is None:
+                self._results.open(job.grid)
+            await studio().launch(job, self._results)
+            return
 
     def stop(self) -> None:
         """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
         for ask in (*self._queue, self._current):
             if ask is not None:
-                ask.dropped = True
+                ask.stop.set()
+        self._rewording.stop()
         if self.grid is not None:
             # A run that was begun in the grid itself, too.
             self.grid.stop()
@@ -295,6 +272,10 @@ class Panel(Controls):
         ------
         TimeoutError
         """
+        if portal.here:
+            raise QwenError(
+                "panel.wait() would wait for itself: a run calls this code, and goes on behind it."
+            )
         for run in tuple(self._runs):
             run.result(timeout)
         return self
@@ -327,7 +308,7 @@ class Panel(Controls):
 
     def reset(self) -> None:
         """Set all controls as they were at first, and begin an empty grid; the old one stays in the ledger."""
-        if self.busy:
+        if self.busy or (self.grid is not None and not self.grid.done):
             raise InputError("reset: a run goes on; stop it or let it end first.")
         for name, value in self._first.items():
             setattr(self, name, value)
@@ -343,7 +324,7 @@ class Panel(Controls):
         found = self.grid.sweep.rows[row]
         self._steps.record(self.prompt)
         if "images" not in self.locked and ("model" not in self.locked or self.edits or not found.images):
-            self.images = tuple(map(name_again, found.images))
+            self.images = tuple(f"{KEPT}{picture.sha256[:20]}" for picture in found.images)
         if "model" not in self.locked:
             self.model = found.model.name
         if found.model.takes_size and "size" not in self.locked:
@@ -373,10 +354,14 @@ class Panel(Controls):
 
     async def _suggest(self, text: str) -> None:
         try:
-            await self._rewording.ask(text)
+            asking = asyncio.create_task(self._rewording.ask(text))
+            await asyncio.sleep(0)
+            self._tell()
+            await asking
         except Exception as error:  # noqa: BLE001
             self._say(error)
         finally:
+            self._tell()
             self._changed()
 
     def accept(self) -> None:
@@ -390,9 +375,6 @@ class Panel(Controls):
     def dismiss(self) -> None:
         """Drop the suggestion."""
         self._rewording.dismiss()
-
-    def _sweep(self, images: Sequence[InputPicture] = ()) -> Sweep:
-        return self._rewording.noted(super()._sweep(images or self._editing.settled()))
 
     def _read_images(self, _change: object) -> None:
         self.model = self._editing.models_for(self.images, self.model, self._models)
@@ -429,16 +411,23 @@ class Panel(Controls):
     @_shown
     def _take(self, name: str, value: Any) -> None:
         """Take a control's value; what can't be is told at the control, which shows the old one again."""
+        self._takes(name, value)
+
+    def _takes(self, name: str, value: Any) -> bool:
+        """Take a control's value, and say whether it was one."""
         if value == getattr(self, name):
-            return
+            return True
+        fine = True
         try:
             if not self.is_locked(name):
                 with self._form.seen(name):
                     setattr(self, name, rounded(value, self._sized) if name in ("width", "height") else value)
         except (QwenError, TraitError) as error:
+            fine = False
             self._say(error)
         if getattr(self, name) != value:
             self._form.show(name, getattr(self, name), again=True)
+        return fine
 
     def is_locked(self, name: str) -> bool:
         """Whether the page may not change a control."""
@@ -449,11 +438,17 @@ class Panel(Controls):
         """Take a press with the fields as they stood in the page; each is checked like any other value."""
         if what not in _PRESSES:
             return
+        if what == "stop":
+            # Whatever the fields hold.
+            self.stop()
+            return
+        fine = True
         for name, value in read_fields(fields, self._form.options()).items():
             if name in ("width", "height") and self.ratio != CUSTOM:
                 continue  # fields that nobody sees
-            self._take(name, value)
-        if what != "fields":
+            fine = self._takes(name, value) and fine
+        # What can't be is told at its field, and nothing is bought with another value.
+        if what != "fields" and fine:
             self._press(what)
 
     @_shown
@@ -525,8 +520,7 @@ class Panel(Controls):
             line, why = await self._priced()
             if number != self._looks:
                 return
-            waiting = sum(not ask.dropped for ask in self._queue)
-            tail = f" · {waiting} waiting" if waiting else ""
+            tail = f" · {self._waiting} waiting" if self._waiting else ""
             self._form.say("length", self._length())
             self._form.say("line", (line or why) + tail, "" if line else "cannot")
             self.set_trait("line", line or why)
@@ -535,13 +529,22 @@ class Panel(Controls):
         except Exception as error:  # noqa: BLE001
             self._say(error)
 
+    @property
+    def _waiting(self) -> int:
+        """How many runs wait for their turn."""
+        return sum(not ask.stop.is_set() for ask in tuple(self._queue))
+
     async def _priced(self) -> tuple[str, str]:
         """Return what a run would do and cost, or why it can't be done."""
         if not self.prompt.strip():
             return "", "write a prompt first"
         try:
             job = await studio().plan_into(
-                self.grid, self._sweep(), max_cost=self.max_cost, title=self.title, priced=False
+                self.grid,
+                self._planned()(self._editing.settled()),
+                max_cost=self.max_cost,
+                title=self.title,
+                priced=False,
             )
         except QwenError as error:
             return "", sentence(error)
@@ -563,7 +566,7 @@ class Panel(Controls):
 
     def _tell(self) -> None:
         """Say whether something runs."""
-        busy = self._current is not None or any(not ask.dropped for ask in self._queue)
+        busy = self._current is not None or bool(self._waiting) or self._rewording.asking
         self.set_trait("busy", busy)
         self._form.disable("stop", not busy)
         self._form.disable("reset", busy)

@@ -14,6 +14,7 @@ from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.show import Snapshot, connect, front_end
 from qwen_widgets.grid.view import Action, GridView
 from qwen_widgets.grid.viewer import Viewer
+from qwen_widgets.studio import studio
 
 if TYPE_CHECKING:
     from qwen_widgets.panel.panel import Panel
@@ -58,6 +59,7 @@ class Results:
             grid.marked_against = "previous"
             self.grid = grid
             self._viewer = self._new_viewer(grid)
+            studio().watch(grid, self)
             self._renewed()
 
     def clear(self) -> None:
@@ -140,6 +142,7 @@ class Results:
         elif key == _EDIT:
             self._panel.edit(row, column)
         else:
+            self.grid.max_cost = self._panel.max_cost
             self.grid.act(row, column, key)
 
     def described(self) -> GridView:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from qwen_widgets.core import syntax
 from qwen_widgets.core.enhancing import Enhanced
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.recipe import literal
 from qwen_widgets.panel.controls import Controls
@@ -23,6 +24,11 @@ class Rewording:
         #: Texts that were accepted: what each was made of, and the style.
         self._accepted: dict[str, tuple[str, str]] = {}
         self.asking = False
+        self._stop = Stop()
+
+    def stop(self) -> None:
+        """Ask for nothing more; what is paid for still arrives."""
+        self._stop.set()
 
     def one_prompt(self) -> str:
         """Return the prompt that is in the box.
@@ -41,19 +47,29 @@ class Rewording:
 
     async def ask(self, text: str) -> None:
         """Ask the enhancer; its words are the controls' `suggestion`."""
-        self.asking = True
+        self.asking, self._stop = True, Stop()
+        limit = self._controls.max_cost
         try:
-            self._found = await studio().aenhance(text, self._controls.style)
+            self._found = await studio().aenhance(text, self._controls.style, max_cost=limit, stop=self._stop)
             # A blank line would begin another prompt.
             self._controls.suggestion = " ".join(self._found.text.split())
         finally:
             self.asking = False
 
     def accept(self) -> str:
-        """Return the suggestion as it is now, for the box, and drop it; empty where there is none."""
-        text, found = self._controls.suggestion.strip(), self._found
+        """Return the suggestion as it is now, for the box, and drop it; empty where there is none.
+
+        Raises
+        ------
+        InputError
+            The box would read it otherwise.
+        """
+        text, found = " ".join(self._controls.suggestion.split()), self._found
         if not text or found is None:
             return ""
+        read = syntax.parse_prompts(literal(text)).values
+        if [(prompt.text, prompt.size, prompt.seeds) for prompt in read] != [(text, None, None)]:
+            raise InputError("enhance: these words would be read as options or a comment; edit them first.")
         self._accepted[text] = (found.original, found.style)
         self.dismiss()
         return literal(text)

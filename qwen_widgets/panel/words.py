@@ -48,7 +48,7 @@ def as_magic(
 ) -> str:
     """Return the `%%qwenimage` cell of what the controls say; the prompt stays as it was typed."""
     options = [*(f"--image {write_source(image)}" for image in images), f"--seeds {seeds}"]
-    if size not in ("", DEFAULT_RATIO):
+    if size and (images or size != DEFAULT_RATIO):
         options.append(f"--size {size}")
     if models != (DEFAULT_MODEL.name,):
         options.append("--model " + ",".join(models))
@@ -73,7 +73,7 @@ def as_python(
     arguments = [repr(prompt), f"seeds={seeds!r}"]
     if images:
         arguments.append(f"images={[name_again(image) for image in images]!r}")
-    if size not in ("", DEFAULT_RATIO):
+    if size and (images or size != DEFAULT_RATIO):
         arguments.append(f"sizes={size!r}")
     if models != (DEFAULT_MODEL.name,):
         arguments.append(f"models={','.join(models)!r}")

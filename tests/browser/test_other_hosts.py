@@ -53,7 +53,7 @@ def look_closer_and_compare(page, shot) -> None:
     assert page.evaluate(lens) != before
     press(page, "ArrowRight")
     leave(page)
-    assert page.evaluate("document.activeElement.ariaLabel").endswith("seed 2, stored")
+    page.wait_for_function("document.activeElement.ariaLabel?.endsWith('seed 2, stored')")
     for row in (0, 1):
         focus(page, row, 0)
         press(page, " ")

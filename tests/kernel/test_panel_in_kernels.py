@@ -7,12 +7,13 @@ from kernels import Kernel, Message, Result
 
 LOAD = "%load_ext qwen_widgets\n%config QwenMagics.offline_seconds = 0.3\nimport qwen_widgets as qw"
 PANEL = "panel = qw.Panel('a red fox', seeds='1-8', size='256x256')\npanel"
-#: Ten seconds of one cell: computing without a break, which gives other threads their turns, and nothing else.
+#: A cell that computes, with the pauses for other threads that a call of numpy or of the disk leaves.
 COMPUTES = """
 import time
 end = time.monotonic() + {seconds}
 while time.monotonic() < end:
-    sum(range(1000))
+    sum(range(10_000))
+    time.sleep(0.001)
 print('computed')
 """
 

@@ -195,6 +195,7 @@ DOORS = {
         "core.errors",
         "core.inputs",
         "core.models",
+        "core.pacing",
         "core.request",
         "core.sweep",
         "core.syntax",

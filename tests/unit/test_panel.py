@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 import qwen_widgets as qw
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.models import MODELS
+from qwen_widgets.core.models import MODELS, Model, learn
 from qwen_widgets.panel.steps import Steps
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import studio
@@ -520,6 +522,135 @@ def test_the_texts_name_only_what_is_not_the_default(new_panel):
     )
 
 
+# --- what hurts, once seen ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"seed": 4_000_000_000}, {"count": 99}, {"model": 99}, {"seed": -1, "prompt": "an owl"}, {"seed": None}, {"ratio": True}],
+)  # fmt: skip
+def test_a_run_with_a_field_that_cannot_be_buys_nothing_and_says_why(new_panel, hosted, fields):
+    panel = new_panel("a fox", seeds="1")
+    forge(panel, {"type": "run", "fields": fields})
+    panel.wait(20)
+    assert panel.grid is None
+    assert panel.message != ""
+    assert hosted.submits == []
+
+
+def test_a_copy_of_an_edit_names_the_size_that_the_panel_asks_for(panel, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (1280, 720), "red").save(tmp_path / "boat.png")
+    panel.model, panel.size, panel.images = "seedream-5-lite-edit", "1:1", (str(tmp_path / "boat.png"),)
+    look(panel)
+    assert "--size 1:1" in panel.magic()
+    assert "sizes='1:1'" in panel.python()
+
+
+def test_a_row_brings_the_very_picture_that_it_was_made_from(panel, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "boat.png")
+    panel.images, panel.prompt = (str(tmp_path / "boat.png"),), "make it night"
+    panel.run()
+    panel.wait(30)
+    Image.new("RGB", (640, 480), "blue").save(tmp_path / "boat.png")
+    panel._results._take(0)
+    assert "already here" in look(panel)
+
+
+def test_a_run_whose_picture_is_still_read_waits_in_the_background(panel, tmp_path, monkeypatch):
+    from PIL import Image
+
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "boat.png")
+    take, reading = studio().take, threading.Event()
+
+    async def slow(*args, **options):
+        await asyncio.to_thread(reading.wait, 10)
+        return await take(*args, **options)
+
+    monkeypatch.setattr(studio(), "take", slow)
+    panel.prompt = "make it night"
+    panel.images = (str(tmp_path / "boat.png"),)
+    panel.run()
+    assert panel.busy
+    panel.prompt = "changed since"
+    reading.set()
+    panel.wait(30)
+    assert panel.message == ""
+    assert panel.grid.prompts == ("make it night",)
+
+
+def test_an_opened_run_shows_what_its_buttons_buy_and_holds_them_to_the_limit(panel, new_panel):
+    panel.run()
+    panel.wait(30)
+    again = new_panel(run=panel.grid.run_id, max_cost=0.01)
+    again._results._act(0, 0, "more")
+    again.grid.wait(30)
+    assert again.grid.max_cost == 0.01
+    assert again._results._viewer._view.columns == again._results.described().columns
+
+
+def test_the_enhancer_is_held_to_the_panels_limit(new_panel, hosted):
+    panel = new_panel("a fox", seeds="1", max_cost=0.0)
+    panel.enhance()
+    panel.wait(20)
+    assert "$0.001" in panel.message
+    assert hosted.submits == []
+
+
+@pytest.mark.parametrize(
+    "text", ["a fox in snow --seed 1-30", "# a fox", "a fox --ar 16:9", "a fox", "two\n\nfoxes"]
+)
+def test_words_that_would_be_read_as_options_are_not_accepted(panel, text):
+    panel.enhance()
+    panel.wait(20)
+    panel.suggestion = text
+    forge(panel, {"type": "accept", "fields": {}})
+    if text in ("a fox", "two\n\nfoxes"):
+        assert panel.prompt == " ".join(text.split())
+    else:
+        assert panel.prompt == "a red fox"
+        assert "edit them first" in panel.message
+
+
+@pytest.mark.parametrize("flag", ["--seed 1-30", "--seed 3", "--ar 16:9"])
+def test_a_flag_in_the_prompt_does_not_pass_a_lock(new_panel, flag):
+    panel = new_panel("a fox", seeds="1", locked=["seeds", "size"])
+    forge(panel, {"type": "run", "fields": {"prompt": f"a fox {flag}"}})
+    panel.wait(20)
+    assert panel.grid is None
+    assert "locked" in panel.message or "at most 16" in panel.message
+
+
+def test_a_model_that_is_not_built_in_can_be_chosen(panel):
+    learn(
+        [Model(id="acme/x/text-to-image", name="acme/x/text-to-image", title="Acme X", price=Decimal("0.01"))]
+    )
+    try:
+        panel.model = "acme/x/text-to-image"
+        assert panel._form.controls["model"].label == "Acme X · $0.01"
+    finally:
+        panel.model = "qwen-image-2.0"
+        learn([])
+
+
+def test_waiting_in_an_observer_that_a_run_calls_is_refused_and_not_for_ever(panel):
+    said = []
+
+    def wait(change):
+        try:
+            panel.wait(5)
+        except qw.QwenError as error:
+            said.append(str(error))
+
+    panel.observe(wait, names="looked")
+    panel.prompt = "an owl"
+    look(panel)
+    assert any("wait for itself" in text for text in said)
+
+
 # --- what a page can't forge ----------------------------------------------------------------------------------
 
 FORGED = [
@@ -591,7 +722,7 @@ def test_what_is_locked_can_be_changed_by_python_alone(new_panel):
 
 
 def test_a_fault_in_a_callback_is_shown(panel, monkeypatch):
-    monkeypatch.setattr(panel, "_sweep", lambda: 1 / 0)
+    monkeypatch.setattr(panel, "_planned", lambda: 1 / 0)
     forge(panel, {"type": "run", "fields": {}})
     assert "ZeroDivisionError" in panel.message
     assert "ZeroDivisionError" in panel._form.places["message"].value

@@ -22,6 +22,7 @@ const PRESSES = ["run", "stop", "enhance", "accept", "dismiss", "clear", "die", 
 const EDITING = "zyaxcv";
 /** What the shortcuts of JupyterLab and Notebook look for. */
 const SUPPRESS = "data-lm-suppress-shortcuts";
+const LATEST = 2000; // milliseconds that a copy waits for what was typed
 const SAID = 1500; // milliseconds for which a button says what it has done
 
 /** @param {string} text */
@@ -94,17 +95,36 @@ async function insert(text) {
 
 /** @param {Element} root @param {Element} el @param {Model} model @param {AbortSignal} signal */
 function attach(root, el, model, signal) {
-	/** Wait until the texts in Python are those of the fields in the page. */
+	/** What was sent of the fields since Python last told them. @type {Record<string, unknown>} */
+	let sent = {};
+	const told = () => {
+		sent = {};
+	};
+	model.on("change:fields", told);
+	signal.addEventListener("abort", () => model.off("change:fields", told));
+	/** The fields that the person has changed: the others may have been changed by a press that is still on its way. */
+	const changed = () => {
+		const said = model.get("fields");
+		const news = Object.entries(read(root)).filter(([name, value]) => value !== said[name] && value !== sent[name]);
+		sent = {...sent, ...Object.fromEntries(news)};
+		return Object.fromEntries(news);
+	};
+	/** Wait until the texts in Python are those of the fields in the page; not for ever, where one of these can't be. */
 	const settled = () =>
 		new Promise((/** @type {(value: void) => void} */ done) => {
-			const look = () => {
-				if (!same(read(root), model.get("fields"))) return;
+			const end = () => {
 				model.off("change:fields", look);
+				clearTimeout(late);
 				done();
 			};
+			const look = () => {
+				if (same(read(root), model.get("fields"))) end();
+			};
+			const late = setTimeout(end, LATEST);
 			model.on("change:fields", look);
-			signal.addEventListener("abort", () => model.off("change:fields", look));
-			if (!same(read(root), model.get("fields"))) model.send({type: "fields", fields: read(root)});
+			signal.addEventListener("abort", end);
+			const fields = changed();
+			if (Object.keys(fields).length) model.send({type: "fields", fields});
 			look();
 		});
 	/** @param {HTMLElement} button @param {string} text */
@@ -114,7 +134,7 @@ function attach(root, el, model, signal) {
 		setTimeout(() => button.classList.remove("qw-p-done"), SAID);
 	};
 	/** @param {string} what */
-	const press = what => model.send({type: what, fields: read(root)});
+	const press = what => model.send({type: what, fields: changed()});
 
 	root.addEventListener(
 		"click",
