@@ -29,7 +29,9 @@ def main() -> None:
     for name in STATIC:
         assert (static / name).is_file(), f"static/{name} is not in the wheel"
     for name in ("panel.js", "panel.css"):
-        assert (files("qwen_widgets.panel") / "static" / name).is_file(), f"panel/static/{name} is not in the wheel"
+        assert (files("qwen_widgets.panel") / "static" / name).is_file(), (
+            f"panel/static/{name} is not in the wheel"
+        )
     assert (files("qwen_widgets") / "py.typed").is_file()
 
     from qwen_widgets.grid.viewer import Viewer  # noqa: PLC0415 - after what is needed without a front end

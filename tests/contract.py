@@ -55,6 +55,8 @@ class ContractServer:
         )
         self._server = uvicorn.Server(config)
         self._socket = config.bind_socket()
+        # At once: whoever comes before the thread is up waits, and isn't refused.
+        self._socket.listen()
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
         )

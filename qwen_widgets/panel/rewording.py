@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from qwen_widgets.core import syntax
@@ -67,8 +68,10 @@ class Rewording:
         text, found = " ".join(self._controls.suggestion.split()), self._found
         if not text or found is None:
             return ""
-        read = syntax.parse_prompts(literal(text)).values
-        if [(prompt.text, prompt.size, prompt.seeds) for prompt in read] != [(text, None, None)]:
+        read: tuple[syntax.PromptText, ...] = ()
+        with suppress(InputError):
+            read = syntax.parse_prompts(literal(text)).values
+        if read != (syntax.PromptText(text),):
             raise InputError("enhance: these words would be read as options or a comment; edit them first.")
         self._accepted[text] = (found.original, found.style)
         self.dismiss()
