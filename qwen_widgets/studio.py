@@ -21,7 +21,7 @@ from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
 from qwen_widgets.core.enhancing import Enhanced, Enhancing, enhance_one, enhance_sweep, plan_enhancing
-from qwen_widgets.core.errors import InputError, QwenError, SettingsError, clean
+from qwen_widgets.core.errors import InputError, QwenError, SettingsError, StoppedError, clean
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import SHELF, Model
 from qwen_widgets.core.pacing import Stop
@@ -293,16 +293,21 @@ class Studio(Sources):
     async def launch(self, job: Job, view: View) -> None:
         """Do a job's run on the portal, shown by a view that is there already, and await its end.
 
-        No cell of the notebook waits for it, so that the page's Stop is heard.
+        No cell of the notebook waits for it, so that the page's Stop is heard; where the job's is set already, nothing
+        is bought.
         """
         grid = job.grid
         if view not in grid._views:
             grid._views.append(view)
-        if not grid._claim():
+        if not grid._claim(job.stop.set, stoppable=True):
             raise _still_running()
-        grid._begin(job.sweep, job.plan, job.stop.set, stoppable=True)
-        await job.engine.ledger.run(partial(_write_run, job))
-        grid._running = portal.submit(self._drive(job))
+        try:
+            await job.engine.ledger.run(partial(_write_run, job))
+            grid._begin(job.sweep, job.plan, job.stop.set, stoppable=True)
+            grid._running = portal.submit(self._drive(job))
+        except BaseException:
+            grid._end()
+            raise
         await asyncio.wrap_future(grid._running)
 
     def _ready(self, options: GenerateOptions) -> None:
@@ -378,11 +383,16 @@ class Studio(Sources):
 
     def _begin(self, job: Job, kind: FrontEnd | None) -> Future[None]:
         """Show the job's grid in the cell that runs, and start its run on the portal."""
-        job.grid._begin(job.sweep, job.plan, job.stop.set)
-        job.engine.ledger.wait(partial(_write_run, job))
-        self._show(job.grid, kind)
-        job.grid._running = portal.submit(self._drive(job))
-        return job.grid._running
+        grid = job.grid
+        try:
+            job.engine.ledger.wait(partial(_write_run, job))
+            grid._begin(job.sweep, job.plan, job.stop.set)
+            self._show(grid, kind)
+            grid._running = portal.submit(self._drive(job))
+        except BaseException:
+            grid._end()
+            raise
+        return grid._running
 
     async def _drive(self, job: Job) -> None:
         """Run a job on the portal, and keep its views fresh."""
@@ -438,6 +448,18 @@ class Studio(Sources):
         text = json.dumps(grid.choices.to_json())
         self.ledger().wait(lambda db: db.write_choices(grid.run_id, text))
 
+    def wait(self, running: Future[None], timeout: float | None) -> None:
+        """Wait for a run to end; on the portal's own thread (a user's callback) it goes on inside of the call."""
+
+        async def ended() -> None:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(asyncio.wrap_future(running))
+
+        if portal.here:
+            portal.wait(portal.submit(ended()))
+        else:
+            running.result(timeout)
+
     def extend(self, grid: Grid, sweep: Sweep) -> None:
         """Run a larger sweep into a grid; what is in it already is not asked for again."""
         self._again(grid, sweep, retry=False)
@@ -447,18 +469,21 @@ class Studio(Sources):
         self._again(grid, grid.sweep, retry=True)
 
     def _again(self, grid: Grid, sweep: Sweep, *, retry: bool) -> None:
-        if not grid._claim():
+        stop = Stop()
+        if not grid._claim(stop.set):
             raise _still_running()
         try:
-            job = portal.run(self._further(grid, sweep, sweep, retry=retry))
+            job = portal.run(self._further(grid, sweep, sweep, stop, retry=retry))
+            if stop.is_set():
+                raise _stopped()
             say(job.line)
         except BaseException:
-            grid._release()
+            grid._end()
             raise
         self.run(job)
 
     async def _further(
-        self, grid: Grid, sweep: Sweep, asked: Sweep, *, retry: bool = False, fresh: bool = False
+        self, grid: Grid, sweep: Sweep, asked: Sweep, stop: Stop, *, retry: bool = False, fresh: bool = False
     ) -> Job:
         """Plan a further run of a grid, which then is `sweep`, and of which only `asked` is looked at."""
         engine, provider = self.engine()
@@ -466,46 +491,57 @@ class Studio(Sources):
             raise _other_provider(grid, provider)
         plan = await engine.plan(asked, retry=retry, fresh=fresh)
         plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), grid.max_cost)
-        return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider))
+        return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider), stop)
 
     def act(self, grid: Grid, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers; what it doesn't offer is ignored, and nothing waits here."""
         if (row, column) not in grid.sweep.requests:
             return
         way = next((way for way in cell_ways(grid, row, column) if key and way.action.key == key), None)
-        if way is not None and grid._claim():
-            grid._running = portal.submit(self._go(grid, way))
+        stop = Stop()
+        if way is not None and grid._claim(stop.set, stoppable=True):
+            grid._running = portal.submit(self._go(grid, way, stop))
 
-    async def _go(self, grid: Grid, way: Way) -> None:
+    async def _go(self, grid: Grid, way: Way, stop: Stop) -> None:
         """Run a way to go on; an error is the grid's message, because nobody is there to raise to."""
-        message = ""
+        message, begun = "", False
         try:
             # The claim shows at once: nothing more is offered.
             await asyncio.to_thread(self._each_view, grid, "refresh")
             known = grid.sweep
             sweep = Sweep(known.rows, way.seeds, {**known.requests, **way.requests}, known.notes)
             asked = Sweep(known.rows, way.seeds, way.requests)
-            job = await self._further(grid, sweep, asked, retry=way.anew, fresh=way.anew)
+            job = await self._further(grid, sweep, asked, stop, retry=way.anew, fresh=way.anew)
+            if stop.is_set():
+                # Not begun: a picture that is to be made anew stays where it is.
+                raise _stopped()
             if not way.buys:
-                job.stop.set()
-            grid._begin(sweep, job.plan, job.stop.set, stoppable=True)
+                stop.set()
             await job.engine.ledger.run(partial(_write_run, job))
+            grid._begin(sweep, job.plan, stop.set, stoppable=True)
+            begun = True
             await self._drive(job)
         except QwenError as error:
             message = " ".join(text for text in (error.message, error.next_step) if text)
         except Exception as error:  # noqa: BLE001  (shown in the page: a background task's traceback is read by nobody)
             message = f"A fault in qwen_widgets: {type(error).__name__}: {clean(error)}"
         finally:
-            if not grid.done or message:
-                if grid._began is not None:
-                    grid._end()
-                grid._release(message)
+            # A run that was begun has ended, and the next one may have been claimed since.
+            if not begun:
+                grid._end(message)
+            elif message:
+                grid.message = message
+            if not begun or message:
                 await asyncio.to_thread(self._each_view, grid, "finish")
 
 
 def _write_run(job: Job, db: Store) -> None:
     grid = job.grid
     db.write_run(grid.run_id, grid.provider.name, grid.title, job.sweep.to_json(), float(job.plan.cost))
+
+
+def _stopped() -> StoppedError:
+    return StoppedError("Stopped before anything was bought.", next_step="Ask for it again to buy it.")
 
 
 def _still_running() -> InputError:

@@ -65,6 +65,9 @@ class Runner(Protocol):
     def chosen(self, grid: Grid) -> None:
         """Keep the grid's choices."""
 
+    def wait(self, running: Future[None], timeout: float | None) -> None:
+        """Wait for a run to end, so many seconds, on whichever thread; TimeoutError."""
+
 
 class Cell:
     """One place in the grid."""
@@ -430,7 +433,7 @@ class Grid:
         TimeoutError
         """
         if self._running is not None:
-            self._running.result(timeout)
+            self._runner.wait(self._running, timeout)
         return self
 
     # --- going on ---------------------------------------------------------------------------------------
@@ -447,7 +450,7 @@ class Grid:
 
         Raises
         ------
-        InputError, BudgetError
+        InputError, BudgetError, StoppedError
             Nothing was bought.
         """
         self._runner.extend(self, export.extended(self._sweep, prompts, seeds))
@@ -549,20 +552,15 @@ class Grid:
         self._updates[update.key] = update
         self._changed()
 
-    def _claim(self) -> bool:
-        """Take the grid for one run; False where it has one."""
+    def _claim(self, halt: Callable[[], None], *, stoppable: bool = False) -> bool:
+        """Take the grid for one run, which `stop` ends from here on; False where it has one."""
         with self._lock:
             if not self.done:
                 return False
             self._claimed, self.message = True, ""
+            self._halt, self.stoppable = halt, stoppable
         self._changed()
         return True
-
-    def _release(self, message: str = "") -> None:
-        """Give up a run that was not begun, or say what ended it."""
-        with self._lock:
-            self._claimed, self.message = False, message
-        self._changed()
 
     def _begin(self, sweep: Sweep, plan: Plan, halt: Callable[[], None], *, stoppable: bool = False) -> None:
         with self._lock:
@@ -574,10 +572,11 @@ class Grid:
                     self._spent_before += float(_spent(update))
         self._changed()
 
-    def _end(self) -> None:
+    def _end(self, message: str = "") -> None:
+        """End a run, begun or only claimed; `message` is why it could not be done."""
         with self._lock:
             self._took, self._began = self.seconds, None
-            self._halt, self._claimed = None, False
+            self._halt, self._claimed, self.message = None, False, message
         self._changed()
 
     def _changed(self) -> None:

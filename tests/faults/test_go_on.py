@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import Future
+from contextlib import closing
+
 import pytest
 from conftest import CANARY
-from server import accepted, reply, reset
+from server import accepted, contract, reply, reset
 
 import qwen_widgets as qw
 from qwen_widgets.core import reconcile
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import InputError, LedgerError, StoppedError
+from qwen_widgets.core.sweep import plan_sweep
 from qwen_widgets.grid.describe import cell_actions, describe
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.show import connect
 from qwen_widgets.grid.viewer import Viewer
+from qwen_widgets.portal import portal
 from qwen_widgets.studio import Settings, Studio
 
 
@@ -97,8 +105,7 @@ def test_stop_of_a_run_in_place_is_heard(grid, studio, server):
     viewer = Viewer(describe(grid))
     connect(viewer, grid)
     grid.act(0, 0, "more")
-    while not grid.stoppable:
-        assert not grid.done
+    asyncio.run(server.reached("submit", 5))
     viewer.show(describe(grid))
     assert viewer.get_state("head")["head"]["stoppable"]
     viewer._handle_custom_msg({"type": "stop"}, [])
@@ -107,6 +114,147 @@ def test_stop_of_a_run_in_place_is_heard(grid, studio, server):
     assert "stopped" in {cell.state for cell in grid}
     stopped = next(cell for cell in grid if cell.state == "stopped")
     assert offers(grid, stopped.row, stopped.column) == [("run it", "$0.03", "again")]
+
+
+@pytest.fixture
+def asked_twice(studio, grid, server) -> tuple[threading.Event, threading.Event]:
+    """The price is asked for anew, and waits: it was asked for, it may be answered."""
+    asked, answer = threading.Event(), threading.Event()
+
+    async def wait(x):
+        asked.set()
+        await asyncio.to_thread(answer.wait, 20)
+        await contract(x)
+
+    studio.engine()[0]._prices.clear()
+    server.on("price", wait)
+    return asked, answer
+
+
+@pytest.mark.parametrize("key", ["more", "again"])
+def test_stop_is_heard_while_a_run_in_place_is_planned(grid, server, asked_twice, key):
+    asked, answer = asked_twice
+    viewer = Viewer(describe(grid))
+    connect(viewer, grid)
+    before = grid[0, 0].path
+    grid.act(0, 0, key)
+    assert asked.wait(20)
+    viewer.show(describe(grid))
+    assert viewer.get_state("head")["head"]["stoppable"]
+    viewer._handle_custom_msg({"type": "stop"}, [])
+    answer.set()
+    grid.wait(20)
+    assert bought(server) == 4
+    assert (grid.shape, grid[0, 0].path, grid.done) == ((2, 2), before, True)
+    assert grid.message.startswith("Stopped before anything was bought.")
+    # The Stop was that run's alone.
+    grid.act(0, 0, key)
+    grid.wait(20)
+    assert bought(server) > 4
+    assert grid.message == ""
+
+
+def test_stop_is_heard_while_more_is_planned(grid, server, asked_twice):
+    asked, answer = asked_twice
+
+    def stop() -> None:
+        assert asked.wait(20)
+        grid.stop()
+        answer.set()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with pytest.raises(StoppedError, match="before anything was bought"):
+        grid.add(seeds="3-4")
+    stopping.join()
+    assert (bought(server), grid.shape, grid.done) == (4, (2, 2), True)
+
+
+class Shown:
+    """A view that nobody sees."""
+
+    def refresh(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+    def choose(self, choices: object) -> None:
+        pass
+
+
+def launched(studio, grid: Grid, *, stopped: bool = False) -> Future[None]:
+    """Begin a run as a panel does."""
+    sweep = plan_sweep("a red fox", seeds="5-6", sizes=(256, 256))
+    job = portal.run(studio.plan_into(grid, sweep, max_cost=None))
+    if stopped:
+        job.stop.set()
+    return portal.submit(studio.launch(job, Shown()))
+
+
+def test_a_job_that_is_stopped_before_it_is_launched_buys_nothing(grid, studio, server):
+    launched(studio, grid, stopped=True).result(20)
+    assert [cell.state for cell in grid if cell.column > 1] == ["stopped"] * 2
+    assert (bought(server), grid.done) == (4, True)
+
+
+def test_stop_is_heard_from_the_moment_a_launch_has_the_grid(grid, studio, server, qwen_home):
+    # The lock is taken on the portal's thread, and given back on this one.
+    file = qwen_home / "ledger.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        claim, claimed = grid._claim, threading.Event()
+
+        def hold(*given, **named):
+            other.execute("BEGIN IMMEDIATE")  # the run can't be written down yet
+            claimed.set()
+            return claim(*given, **named)
+
+        grid._claim = hold
+        running = launched(studio, grid)
+        assert claimed.wait(20)
+        while grid.done:
+            assert not running.done()
+        assert grid._began is None
+        grid.stop()
+        other.execute("ROLLBACK")
+        running.result(20)
+    assert bought(server) == 4
+    assert [cell.state for cell in grid if cell.column > 1] == ["stopped"] * 2
+
+
+@pytest.mark.parametrize("begin", ["add", "act", "launch"])
+def test_a_run_that_can_not_be_written_down_leaves_the_grid_free(grid, studio, server, qwen_home, begin):
+    with closing(sqlite3.connect(qwen_home / "ledger.sqlite3")) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON run BEGIN SELECT RAISE(FAIL, 'no room'); END")
+        db.commit()
+        if begin == "act":
+            grid.act(0, 0, "more")
+            grid.wait(20)
+            assert "the ledger can't be written (no room)" in grid.message
+        else:
+            with pytest.raises(LedgerError, match="no room"):
+                grid.add(seeds="3-4") if begin == "add" else launched(studio, grid).result(20)
+        assert (grid.done, grid.shape, bought(server)) == (True, (2, 2), 4)
+        assert not describe(grid).running
+        db.execute("DROP TRIGGER full")
+        db.commit()
+    grid.add(seeds="3-4")
+    assert bought(server) == 8
+
+
+def test_a_callback_on_the_portal_can_wait_for_a_run(grid, server):
+    server.seconds = 0.2
+
+    async def callback() -> str:
+        grid.act(0, 0, "again")
+        with pytest.raises(TimeoutError):
+            grid.wait(0.01)
+        grid.wait(20)
+        return grid[0, 0].state
+
+    assert portal.submit(callback()).result(20) == "stored"
+    assert grid.done
+    assert bought(server) == 5
 
 
 def test_looking_again_finds_a_lost_picture_and_buys_nothing(lost, server):
