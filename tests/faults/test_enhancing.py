@@ -334,11 +334,11 @@ def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        try:
+    try:
+        with pytest.raises(KeyboardInterrupt):
             qw.generate("a red fox", seeds="1-2", sizes="256x256", enhance=True)
-        finally:
-            back.set()
+    finally:
+        back.set()
     thread.join()
     assert models(hosted) == [OPTIMIZER]
     restart(monkeypatch)
