@@ -372,6 +372,8 @@ def test_a_stop_of_a_run_in_place_is_heard(lab, page):
     page.locator(f"{DIALOG} .qw-list").get_by_role(
         "button", name="more seeds for this prompt, run here"
     ).click()
+    # Planned and begun: a Stop before that leaves no cell behind that could say so.
+    page.wait_for_function("document.querySelectorAll('.qw-tile:not(.qw-blank)').length > 6")
     board.view().get_by_role("button", name="stop").click()
     page.wait_for_function("[...document.querySelectorAll('.qw-stopped')].length > 1")
     board.view().locator(".qw-stopped button").first.wait_for()
