@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from contract import KEY, ContractServer
+
+# A shell's job in the background inherits that interrupts are ignored, and so would the kernels that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 # A key can also be found in a keyring; this backend has none. The real one could ask the desktop's user.
