@@ -16,6 +16,9 @@ from contract import KEY, ContractServer
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The invariants of tests/faults say what was found there.
+pytest.register_assert_rewrite("rig")
+
 ROOT = Path(__file__).resolve().parent.parent
 # A key can also be found in a keyring; this backend has none. The real one could ask the desktop's user.
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
@@ -64,6 +67,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"QWEN_TESTS_NO_SKIP: skipped counts as failed: {', '.join(names)}", red=True
         )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first, and tell ``--dist loadgroup`` what belongs into one process.
+
+    That is a file; and the whole of ``tests/browser``, since two JupyterLabs and two Chromiums at once would
+    only take each other's time.
+    """
+    rooms = ["browser", "kernel", "faults"]
+    items.sort(key=lambda item: rooms.index(room) if (room := item.path.parent.name) in rooms else len(rooms))
+    for item in items:
+        room = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("browser" if room == "browser" else item.path.stem))
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,13 @@
-"""Fixtures with a real browser and a real JupyterLab, both of them once a session.
+"""Fixtures with a real browser, once a file, and a real JupyterLab, once a session.
 
-Playwright's sync API leaves its event loop running in this thread, so the tests here are plain functions,
-and they come last: an async test behind them would find a loop that is running already.
+While Playwright's sync API is open its event loop runs in this thread, so the tests here are plain functions,
+and it is closed at the end of each file: an async test behind it would find a loop that is running already.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +18,6 @@ from lab import Lab
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, WebError
 
-HERE = Path(__file__).resolve().parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
     "--no-sandbox",
@@ -33,11 +31,6 @@ ARGUMENTS = [
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.is_relative_to(HERE))
-
-
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Find the machine's Chromium."""
@@ -47,9 +40,9 @@ def chromium_path() -> str:
     pytest.skip(f"Chromium isn't installed: none of {', '.join(CHROMIUM)} is on the PATH.")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
-    """The one Chromium of the session, headless."""
+    """The one Chromium of a file's tests, headless."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import CANARY
+from rig import CANARY
 from server import OPTIMIZER, FaultServer, edited, lose_answer, reply, with_data
 
 import qwen_widgets as qw

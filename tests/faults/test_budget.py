@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from conftest import IMPATIENT
+from rig import IMPATIENT
 from server import accepted, contract, envelope, hang, lose_answer, reply, reset, with_data
 
 from qwen_widgets.core.errors import BudgetError, StoppedError

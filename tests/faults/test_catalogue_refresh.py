@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CANARY
+from rig import CANARY
 from server import Exchange, FaultServer, envelope, lose_answer, reply
 
 import qwen_widgets as qw

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from conftest import CANARY, IMPATIENT, PATIENT, full_traceback
+from rig import CANARY, IMPATIENT, PATIENT, full_traceback
 from server import (
     announced,
     chunked,

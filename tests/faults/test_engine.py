@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from conftest import IMPATIENT, a_request
+from rig import IMPATIENT, a_request
 from server import (
     accepted,
     contract,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CANARY, IMPATIENT, check_invariants
+from rig import CANARY, IMPATIENT, check_invariants
 from server import (
     OPTIMIZER,
     accepted,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CANARY
+from rig import CANARY
 from server import OPTIMIZER, Exchange, FaultServer, contract, edited, hang, lose_answer, reply, with_data
 
 import qwen_widgets as qw

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from conftest import Rig
 from PIL import Image, ImageFilter, ImageStat
+from rig import Rig
 from server import with_data
 
 from qwen_widgets.core.pictures import make_thumbnail

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import closing
 
 import pytest
-from conftest import CANARY
+from rig import CANARY
 from server import accepted, contract, reply, reset
 
 import qwen_widgets as qw

@@ -13,8 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
-from conftest import a_request, check_invariants
 from kernel_child import POINTS
+from rig import a_request, check_invariants
 from server import accepted, contract, fin, lose_answer, reply, truncated
 
 CHILD = Path(__file__).with_name("kernel_child.py")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import a_request
+from rig import a_request
 from server import contract
 
 from qwen_widgets.core import ledger as ledger_module
@@ -440,7 +440,7 @@ import os, sys
 from decimal import Decimal
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from conftest import a_request
+from rig import a_request
 from qwen_widgets.core.errors import LedgerError
 from qwen_widgets.core.ledger import Ledger
 
@@ -527,7 +527,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from conftest import a_request
+from rig import a_request
 from qwen_widgets.core.errors import BudgetError
 from qwen_widgets.core.ledger import Ledger
 

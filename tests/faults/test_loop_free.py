@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import Rig
+from rig import Rig
 
 from qwen_widgets.core.sweep import plan_sweep
 

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
-from conftest import a_request
+from rig import a_request
 from server import accepted, contract, envelope, fin, lose_answer, reply, reset
 
 from qwen_widgets.core import reconcile, wavespeed

@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 
 import pytest
-from conftest import CANARY, IMPATIENT, PATIENT, a_request, full_traceback
+from rig import CANARY, IMPATIENT, PATIENT, a_request, full_traceback
 from server import (
     FaultServer,
     announced,

@@ -13,7 +13,7 @@ import traceback
 
 import httpx
 import pytest
-from conftest import CANARY, IMPATIENT, PATIENT, Rig, a_request, check_invariants, full_traceback
+from rig import CANARY, IMPATIENT, PATIENT, Rig, a_request, check_invariants, full_traceback
 from server import (
     accepted,
     contract,

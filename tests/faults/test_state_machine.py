@@ -16,10 +16,10 @@ from types import SimpleNamespace
 
 import pytest
 import stamina
-from conftest import CANARY, PATIENT, a_request, check_invariants
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from rig import CANARY, PATIENT, a_request, check_invariants
 from server import FaultServer, accepted, fin, lose_answer, reply, reset, truncated
 
 from qwen_widgets.core import owner, pacing, reconcile, wavespeed

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import CANARY, IMPATIENT, PATIENT, a_request, full_traceback
+from rig import CANARY, IMPATIENT, PATIENT, a_request, full_traceback
 from server import (
     Behaviour,
     accepted,
