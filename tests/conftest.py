@@ -8,6 +8,7 @@ import signal
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import KEY, ContractServer
@@ -69,18 +70,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, and tell ``--dist loadgroup`` what belongs into one process.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Over several processes (``-n 2``) keep a file in one of them, and the whole of ``tests/browser``.
 
-    That is a file; and the whole of ``tests/browser``, since two JupyterLabs and two Chromiums at once would
-    only take each other's time.
+    Two JupyterLabs and two Chromiums at once would only take each other's time.
     """
-    rooms = ["browser", "kernel", "faults"]
-    items.sort(key=lambda item: rooms.index(room) if (room := item.path.parent.name) in rooms else len(rooms))
-    for item in items:
-        room = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("browser" if room == "browser" else item.path.stem))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Rooms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "browser" if "tests/browser/" in file else file
+
+    # What takes longest is first already; it would be what has the most tests.
+    config.option.loadscopereorder = False
+    return Rooms(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first, so that no process is left with it at the end."""
+    longest = ["browser", "kernel", "faults"]
+    rank = {name: place for place, name in enumerate(longest)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(longest)))
 
 
 @pytest.fixture(autouse=True)
