@@ -42,7 +42,7 @@ def render_viewer_page(
     pictures : mapping of (row, column) to bytes
         JPEG, PNG or WebP files, embedded as they are; they are the page's originals. Other bytes are left out.
     choices : Choices
-        Stars, marks and votes; what a reader adds stays in the reader's page.
+        Stars, marks and votes; what a reader adds stays in the reader's browser, and in a page saved from there.
     actions : mapping of (row, column) to sequence of Action, optional
         The ways to go on from each cell.
     """
@@ -86,7 +86,7 @@ def head_of(view: GridView, places: int) -> dict[str, Any]:
     for row, shown in zip(head["rows"], view.rows, strict=True):
         whole = shown.parts or (("same", shown.prompt),)
         row["parts"] = brief(whole)
-        row["cut"] = row["parts"] != whole
+        row["whole"] = whole if row["parts"] != whole else None
     for row, ids in zip(head["rows"], _ids(view), strict=True):
         row["ids"] = ids
     several = [axis for axis in _ROW_AXES if len({getattr(row, axis) for row in view.rows}) > 1]

@@ -1,7 +1,45 @@
-// The viewer as a page of its own: everything is in the page, and what the reader chooses stays there.
+// The viewer as a page of its own: everything is in the page. What its reader chooses stays in the reader's browser,
+// and goes with the page when that is saved anew.
 import {mount} from "./viewer.js";
 
-const data = JSON.parse(document.getElementById("data")?.textContent ?? "{}");
+const source = /** @type {HTMLElement} */ (document.getElementById("data"));
+const host = /** @type {HTMLElement} */ (document.getElementById("grid"));
+const data = JSON.parse(source.textContent ?? "{}");
+const place = `qwen_widgets choices ${data.head?.run_id}`;
+/** What the page came with: what was kept of another state of the grid doesn't go with it. */
+const first = JSON.stringify(data.choices);
+let changed = () => {};
+
+// A page may be without a storage: in a frame that is closed off, or by its reader's wish.
+try {
+	const kept = JSON.parse(localStorage.getItem(place) ?? "null");
+	if (kept?.first === first) data.choices = kept.choices;
+} catch {}
+
+/** Take up what the reader chose, as the kernel would. @param {{[name: string]: any}} message */
+function choose({type, row, column, value, ...vote}) {
+	const {cells, votes} = data.choices;
+	if (type === "vote") data.choices = {cells, votes: [...votes, {column, ...vote}]};
+	else {
+		const at = [row, column].join();
+		data.choices = {cells: {...cells, [at]: {stars: 0, mark: "", ...cells[at], [type]: value}}, votes};
+	}
+	try {
+		localStorage.setItem(place, JSON.stringify({first, choices: data.choices}));
+	} catch {}
+	changed();
+}
+
+/** This page with the choices of now. */
+function page() {
+	const copy = /** @type {HTMLElement} */ (document.documentElement.cloneNode(true));
+	copy.querySelector("#grid")?.replaceChildren();
+	// As it was written: no `<` can end the element.
+	const text = JSON.stringify(data).replaceAll("<", "\\u003c");
+	copy.querySelector("#data")?.replaceChildren(text);
+	return new DataView(new TextEncoder().encode(`<!doctype html>\n${copy.outerHTML}\n`).buffer);
+}
+
 mount(
 	{
 		head: () => data.head,
@@ -9,9 +47,16 @@ mount(
 		picture: place => data.pictures[place],
 		choices: () => data.choices,
 		words: () => data.words,
-		watch: () => () => {},
-		send: null,
-		ask: (type, at) => Promise.resolve({content: type === "actions" && at ? {actions: data.actions[at.join()] ?? []} : {}, buffers: []})
+		watch(act) {
+			changed = act;
+			return () => {};
+		},
+		send: choose,
+		ask: (type, at) =>
+			Promise.resolve({
+				content: type === "actions" && at ? {actions: data.actions[at.join()] ?? []} : {},
+				buffers: type === "page" ? [page()] : []
+			})
 	},
-	/** @type {HTMLElement} */ (document.getElementById("grid"))
+	host
 );

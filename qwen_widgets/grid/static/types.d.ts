@@ -32,8 +32,8 @@ interface Row {
 	parts: [string, string][];
 	/** Which of the values of an axis it has; no two rows have the same of all. */
 	ids: Ids;
-	/** Whether the parts leave some of the prompt out. */
-	cut: boolean;
+	/** The parts with all that these leave out of a long prompt, where they do. */
+	whole: [string, string][] | undefined;
 	note: string;
 	tally: string;
 	size: string;
@@ -101,7 +101,7 @@ interface Answer {
 	buffers: Bytes[];
 }
 
-/** Where the data comes from: a widget's model, or an exported page, which has no kernel and no `send`. */
+/** Where the data comes from, and where what is chosen goes: a widget's model, or an exported page. */
 interface Store {
 	head(): Head | undefined;
 	cell(place: number): Cell | undefined;
@@ -109,7 +109,7 @@ interface Store {
 	choices(): Choices | undefined;
 	words(): Told;
 	watch(changed: () => void): () => void;
-	send: ((message: {[name: string]: any}) => void) | null;
+	send(message: {[name: string]: any}): void;
 	ask(type: string, at?: Place): Promise<Answer>;
 }
 interface Tile {
@@ -183,8 +183,11 @@ type On = <T extends keyof HTMLElementEventMap>(
 	how?: AddEventListenerOptions
 ) => void;
 type Pair = {column: number; sides: number[]};
-/** The label of a button that has an icon only, the icon, and what a press does. */
-type Tool = (label: string, name: string, press: () => void, kind?: string) => HTMLButtonElement;
+/** The icon of a button that has only that, what a press does, and its label where it isn't the icon's name. */
+type Tool = (name: string, press: () => void, label?: string, kind?: string) => HTMLButtonElement;
+/** A press that is about the tile or the header that the strip is on. */
+type OnTile = (act: (tile: Tile) => void) => () => void;
+type OnPlace = (act: (at: Place) => void) => () => void;
 /** Its label is its text, where nothing else is given. */
 type Press = (content: Node | string, press: () => void, kind?: string, label?: string) => HTMLButtonElement;
 /** What keys do. */

@@ -61,11 +61,13 @@ const on = (el, name, act, how) => el.addEventListener(name, act, how);
 const aria = (el, values) => {
 	for (const [name, value] of Object.entries(values)) el.setAttribute(`aria-${name}`, String(value));
 };
+/** @param {HTMLElement} el @param {string} name @param {unknown} value */
+const vary = (el, name, value) => el.style.setProperty(`--qw-${name}`, String(value));
 /** Those that are there. @param {string} by @param {...unknown} words */
 const join = (by, ...words) => words.filter(Boolean).join(by);
 
 /** @type {Tool} */
-const tool = (label, name, press, kind = "") => button(icon(name), press, `round.${kind}`, label);
+const tool = (name, press, label = name, kind = "") => button(icon(name), press, `round.${kind}`, label);
 /** @param {DOMRect} one @param {DOMRect} other */
 const near = (one, other) => one.bottom > other.top && one.top < other.bottom && one.right > other.left && one.left < other.right;
 /** @param {number} value @param {number} last */
@@ -96,7 +98,7 @@ function widgetStore(model) {
 		picture: place => model.get(`p${place}`),
 		choices: () => model.get("choices"),
 		words: () => model.get("words"),
-		// One listener for all: a grid that grows brings names that nobody could have listened to before.
+		// One listener for all: a grid that grows brings names nobody could listen to before.
 		watch(changed) {
 			model.on("change", changed);
 			model.on("msg:custom", answer);
@@ -116,7 +118,7 @@ function widgetStore(model) {
 	};
 }
 
-/** The store's choices, and on top of them what was chosen here and has not come back yet. @param {Store} store @returns {ChoiceBook} */
+/** The store's choices, under those made here that haven't come back yet. @param {Store} store @returns {ChoiceBook} */
 function makeChoices(store) {
 	/** @type {{[place: string]: {[what: string]: string | number}}} */
 	const ahead = {};
@@ -131,12 +133,12 @@ function makeChoices(store) {
 			if (of(at)[what] === value) return;
 			ahead[at.join()] ??= {};
 			ahead[at.join()][what] = value;
-			store.send?.({type: what, row: at[0], column: at[1], value});
+			store.send({type: what, row: at[0], column: at[1], value});
 		},
 		votes: () => [...base().votes, ...votesAhead],
 		vote(vote) {
 			votesAhead.push(vote);
-			store.send?.({type: "vote", ...vote});
+			store.send({type: "vote", ...vote});
 		},
 		/** The store has news: what has come back is no longer ahead. */
 		settle() {
@@ -199,8 +201,8 @@ function marked(parts) {
 	return fragment;
 }
 
-/** With its marks where none of it was cut. @param {Row} row */
-const wholePrompt = ({prompt, parts, cut}) => make("div.prompt", {dir: "auto"}, cut ? prompt : marked(parts));
+/** @param {Row["parts"]} parts */
+const promptOf = (parts, kind = "") => make(`div.prompt.${kind}`, {dir: "auto"}, marked(parts));
 
 /** What a cell without a picture says, and what it offers. @param {Cell} cell @param {Tile["act"]} act */
 function without({title, reason, paid, next_step, state, offers}, act) {
@@ -233,7 +235,7 @@ function chosenBy(key, {mark}) {
 function makeMarks(choose) {
 	let now = /** @type {Choice} */ ({stars: 0, mark: ""});
 	const press = (/** @type {string} */ key) => () => choose(/** @type {Chosen} */ (chosenBy(key, now)));
-	const [keep, reject] = [tool("keep", "keep", press("k")), tool("reject", "close", press("x"))];
+	const [keep, reject] = [tool("keep", press("k")), tool("reject", press("x"))];
 	const stars = [1, 2, 3, 4, 5].map(at =>
 		button(icon("star"), () => press(String(at === now.stars ? 0 : at))(), "star", plural(at, "star"))
 	);
@@ -258,7 +260,7 @@ function drawTile(tile, row, fresh) {
 	const box = make("div.box");
 	// A row's boxes have one shape, whatever came.
 	const [width, height] = row.width ? [row.width, row.height] : [cell.width, cell.height];
-	box.style.setProperty("--qw-ratio", String(width / height || 1));
+	vary(box, "ratio", width / height || 1);
 	if (tile.has) {
 		if (tile.near) box.append(picture(tile, fresh));
 		if (veiled(tile)) box.append(make("span.veil", says.veil));
@@ -269,7 +271,7 @@ function drawTile(tile, row, fresh) {
 	el.replaceChildren(box);
 }
 
-/** The one that is there, or a new one. @param {Tile} tile @param {boolean} [fresh] it has just arrived, and fades in */
+/** The one that is there, or a new one. @param {Tile} tile @param {boolean} [fresh] it fades in */
 function picture(tile, fresh) {
 	const old = tile.el.querySelector("img");
 	if (old?.src === urlOf(tile)) return old;
@@ -291,7 +293,7 @@ function urlOf(tile) {
 
 /** @param {Store} store @param {Place} at @returns {Tile} */
 function makeTile(store, at) {
-	const act = (/** @type {string} */ key) => store.send?.({type: "act", row: at[0], column: at[1], key});
+	const act = (/** @type {string} */ key) => store.send({type: "act", row: at[0], column: at[1], key});
 	const el = make("div.tile", {role: "gridcell", tabindex: -1});
 	return {el, at, cell: NO_CELL, bytes: undefined, has: false, url: "", near: false, revealed: false, seen: 0, act};
 }
@@ -302,7 +304,7 @@ function setPicture(tile, bytes) {
 	Object.assign(tile, {bytes, has: Boolean(typeof bytes === "string" ? bytes : bytes?.byteLength), url: "", revealed: false});
 }
 
-/** The seconds of running tiles; one clock, and only while something runs. @param {() => Iterable<Tile>} tiles */
+/** The seconds of running tiles: one clock, while something runs. @param {() => Iterable<Tile>} tiles */
 function stopwatch(tiles) {
 	let timer = 0;
 	function tick() {
@@ -337,10 +339,10 @@ function speaker(status) {
 	};
 }
 
-/** @param {string} label @param {string} kind */
-function makeDialog(label, kind) {
+/** @param {string} label */
+function makeDialog(label, kind = label) {
 	const body = make("div.body");
-	const leave = tool("close", "close", () => el.close());
+	const leave = tool("close", () => el.close());
 	const top = make("div.dialog-top", make("b", label), leave);
 	const el = make(`dialog.dialog.${kind}`, {"aria-label": label, tabindex: -1}, top, body);
 	// A click beside it.
@@ -398,7 +400,7 @@ function makeActions(store) {
 					tile.act(key);
 				};
 				const does = text ? "run here" : name;
-				const here = key && store.send && button(join(" · ", does, price), act, "", join(", ", name, text && does, price));
+				const here = key && button(join(" · ", does, price), act, "", join(", ", name, text && does, price));
 				return make(
 					"section",
 					make("h2", text && name),
@@ -426,7 +428,7 @@ function makeHeader(store, ...press) {
 	};
 	const halt = () => {
 		ask(true);
-		store.send?.({type: "stop"});
+		store.send({type: "stop"});
 	};
 	const stop = button("Stop", halt, "", says.stop);
 	const bar = make("div.bar", {role: "progressbar", "aria-label": "progress", "aria-valuemin": 0});
@@ -513,12 +515,12 @@ function makeCloser(env) {
 	const modes = MODES.map((name, at) => button(name, () => setMode(at), "mode"));
 	const modeBar = make("span.modes", {role: "group", "aria-label": "mode"}, ...modes, button("swap", swap));
 	const marks = makeMarks(chosen => env.choose(shown[active], chosen));
-	const pick = tool(says.pick_one, "pick", () => env.pick(shown[0]));
-	const [back, forth] = ["previous", "next"].map((name, at) => tool(name, name, () => flip([0, 2 * at - 1])));
-	const goOn = tool(says.go_on, "more", () => env.more(shown[active]));
-	const less = tool("zoom out", "minus", () => zoomBy(0.8));
-	const more = tool("zoom in", "plus", () => zoomBy(1.25));
-	const leave = tool("close", "close", () => el.close());
+	const pick = tool("pick", () => env.pick(shown[0]), says.pick_one);
+	const [back, forth] = ["previous", "next"].map((name, at) => tool(name, () => flip([0, 2 * at - 1])));
+	const goOn = tool("more", () => env.more(shown[active]), says.go_on);
+	const less = tool("minus", () => zoomBy(0.8), "zoom out");
+	const more = tool("plus", () => zoomBy(1.25), "zoom in");
+	const leave = tool("close", () => el.close());
 	const groups = [
 		[...marks.els, pick, goOn],
 		[less, level, more],
@@ -647,7 +649,8 @@ function makeCloser(env) {
 			const {cell} = tile;
 			const size = cell.warning || (tile.has && `${cell.width}×${cell.height}`);
 			const facts = join(" · ", columns[tile.at[1]].label, cell.cost, size, choiceWords(env.choices.of(tile.at)));
-			const text = make("div", wholePrompt(rows[tile.at[0]]), make("small", facts));
+			const {parts, whole} = rows[tile.at[0]];
+			const text = make("div", promptOf((!comparing() && whole) || parts), make("small", facts));
 			return make("div.line", comparing() && make("span.letter", LETTERS[at]), text);
 		});
 		// Put there only when it is other words: a live region speaks of every change.
@@ -677,8 +680,7 @@ function makeCloser(env) {
 		lens.y = hold(lens.y, fitted / ratio, high);
 		if (oneAtATime())
 			for (const [at, part] of [...children].entries()) /** @type {HTMLElement} */ (part).style.visibility = at === front ? "" : "hidden";
-		for (const [name, value] of Object.entries({x: lens.x, y: lens.y, scale: lens.scale, split: `${split * 100}%`}))
-			stage.style.setProperty(`--qw-${name}`, String(value));
+		for (const [name, value] of Object.entries({...lens, split: `${split * 100}%`})) vary(stage, name, value);
 		divider.value = String(Math.round(split * 100));
 		stage.classList.toggle("qw-zoomed", lens.scale > 1.01);
 		stage.classList.toggle("qw-pixels", lens.scale >= 3 * actual());
@@ -912,7 +914,7 @@ const STEPS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDo
 /** @returns {Settings} */
 const asItWas = () => ({where: {prompt: "rows", model: "rows", size: "rows", seed: "columns"}, order: {}, hidden: [], tab: "", zoom: 0});
 
-/** How a grid was laid out before the page was loaded again, where there is a storage. @param {string} id @returns {Settings} */
+/** How a grid was laid out before, where there is a storage. @param {string} id @returns {Settings} */
 function recall(id) {
 	try {
 		return {...asItWas(), ...JSON.parse(sessionStorage.getItem(`qwen_widgets ${id}`) ?? "{}")};
@@ -950,8 +952,8 @@ export function mount(store, host) {
 	const actions = makeActions(store);
 	const tileHere = (/** @type {number[]} */ ...at) => tiles.get(at.join());
 	const vote = makeVote(() => drawn, tileHere, choices, originals);
-	const view = makeDialog("view", "view");
-	const help = makeDialog("keys", "keys");
+	const view = makeDialog("view");
+	const help = makeDialog("keys");
 	help.body.append(...Object.entries(keys).map(([name, lines]) => make("section", make("h2", name), ...lines.map(keyLine))));
 	const closer = makeCloser({
 		head: () => drawn,
@@ -983,20 +985,22 @@ export function mount(store, host) {
 	const clock = stopwatch(() => tiles.values());
 	const say = speaker(status);
 
-	// The strips of small actions: one of each, which goes where the pointer or the focus is.
+	// The strips of small actions: one of each, where the pointer or the focus is.
 	const marks = makeMarks(chosen => stripTile && choose(stripTile, chosen));
 	let stripTile = /** @type {Tile | undefined} */ (undefined);
-	const onStrip = (/** @type {(tile: Tile) => void} */ act) => () => stripTile && act(stripTile);
+	/** @type {OnTile} */
+	const onStrip = act => () => stripTile && act(stripTile);
 	const seedChip = button("", () => stripTile && copy(drawn.columns[stripTile.at[1]].seed, seedChip), "chip", says.copy_seed);
-	const picker = tool(says.pick_one, "pick", onStrip(pick), "pick");
-	const strip = make("div.strip", ...marks.els, seedChip, picker, tool(says.go_on, "more", onStrip(goOn), "go"));
+	const picker = tool("pick", onStrip(pick), says.pick_one, "pick");
+	const strip = make("div.strip", ...marks.els, seedChip, picker, tool("more", onStrip(goOn), says.go_on, "go"));
 	let stripHeader = /** @type {HTMLElement | null} */ (null);
-	const onHeader = (/** @type {(at: Place) => void} */ act) => () => stripHeader && act(placeOf(stripHeader));
+	/** @type {OnPlace} */
+	const onHeader = act => () => stripHeader && act(placeOf(stripHeader));
 	const moveBy = (/** @type {number} */ by) => onHeader(at => move(at, by));
-	const [back, forth] = [tool("move back", "previous", moveBy(-1)), tool("move on", "next", moveBy(1))];
-	const headStrip = make("div.head-strip", back, forth, tool("hide", "hide", onHeader(hide)));
+	const [back, forth] = [tool("previous", moveBy(-1), "move back"), tool("next", moveBy(1), "move on")];
+	const headStrip = make("div.head-strip", back, forth, tool("hide", onHeader(hide)));
 	for (const one of [strip, headStrip]) {
-		// Pressing a button there leaves the focus where it is: the strip may go, and the focus with it.
+		// Pressed, it leaves the focus where it is: the strip may go, and the focus with it.
 		on(one, "mousedown", event => event.preventDefault());
 		for (const press of one.querySelectorAll("button")) press.tabIndex = -1;
 	}
@@ -1007,7 +1011,7 @@ export function mount(store, host) {
 		if (tile.has && !tile.near) tile.el.firstElementChild?.prepend(picture(tile));
 		tile.near = true;
 	}
-	// Of a large grid those in view have their pictures first, and then, when the page has time, the others.
+	// Of a large grid those in view have their pictures first, then the others.
 	const approach = new IntersectionObserver(seen => {
 		for (const {isIntersecting, target} of seen) if (isIntersecting) comeNear(/** @type {Tile} */ (tileOf(target)));
 	});
@@ -1182,7 +1186,7 @@ export function mount(store, host) {
 			link.click();
 			URL.revokeObjectURL(href);
 		});
-		view.body.replaceChildren(...selects, make("p.buttons", button("As it was", reset), store.send ? save : ""));
+		view.body.replaceChildren(...selects, make("p.buttons", button("As it was", reset), save));
 		view.open();
 	}
 	/** From 0, as wide as fits well, and small, to 100, one picture across. @param {number} value */
@@ -1191,7 +1195,7 @@ export function mount(store, host) {
 		set.zoom = zoom;
 		size.value = String(zoom);
 		grid.classList.toggle("qw-sized", zoom > 0);
-		grid.style.setProperty("--qw-zoom", String((zoom / 100) ** 1.6));
+		vary(grid, "zoom", (zoom / 100) ** 1.6);
 		limitTiles();
 		keep();
 		elAt(current)?.scrollIntoView({block: "nearest", inline: "nearest"});
@@ -1219,7 +1223,7 @@ export function mount(store, host) {
 		headers.set(name, el);
 		return el;
 	}
-	const take = (/** @type {number} */ row) => store.send?.({type: "take", row});
+	const take = (/** @type {number} */ row) => store.send({type: "take", row});
 	/** @param {HTMLElement} el @param {Line} line */
 	function drawHeader(el, line) {
 		const row = drawn.rows[line.row];
@@ -1228,23 +1232,24 @@ export function mount(store, host) {
 		const mark = JSON.stringify([line.key, row.parts, note, lineLabel(drawn, line), drawn.take]);
 		if (el.dataset.mark === mark) return;
 		el.dataset.mark = mark;
+		const inside = make("div.inside");
 		if (line.axes.includes("prompt")) {
-			el.title = row.prompt;
-			el.replaceChildren(make("div.prompt", {dir: "auto"}, marked(row.parts)), note && make("small", note));
+			inside.append(promptOf(row.parts, "brief"), row.whole ? promptOf(row.whole, "whole") : "", note && make("small", note));
 			if (drawn.take && el.matches(".qw-row-header")) {
 				const press = button(drawn.take, () => take(line.row), "take");
 				press.tabIndex = -1;
-				el.append(press);
+				inside.append(press);
 			}
-		} else el.replaceChildren(make("span.label", {dir: "auto"}, lineLabel(drawn, line) || "all"));
-		if (el === stripHeader) el.append(headStrip);
+		} else inside.append(make("span.label", {dir: "auto"}, lineLabel(drawn, line) || "all"));
+		if (el === stripHeader) inside.append(headStrip);
+		el.replaceChildren(inside);
 	}
 	function keep() {
 		try {
 			sessionStorage.setItem(`qwen_widgets ${drawn.run_id}`, JSON.stringify(set));
 		} catch {}
 	}
-	/** Lay the tiles out. Where nothing has moved, everything stays in place, with its focus. @param {boolean} [same] only words may have changed */
+	/** Lay the tiles out; what hasn't moved stays in place, with its focus. @param {boolean} [same] only words may have changed */
 	function arrange(same) {
 		const before = layout.mark + set.tab;
 		if (!same) layout = layOut(drawn, set);
@@ -1275,7 +1280,7 @@ export function mount(store, host) {
 		});
 		const corner = make("div.column-header", {role: "gridcell"});
 		grid.replaceChildren(make("div.row.top", {role: "row"}, corner, ...columns.map(line => headerOf("column", line))), ...body);
-		grid.style.setProperty("--qw-columns", String(columns.length));
+		vary(grid, "columns", columns.length);
 		approach.disconnect();
 		for (const tile of places.keys())
 			if (places.size <= MANY) comeNear(tile);
@@ -1361,7 +1366,7 @@ export function mount(store, host) {
 	}
 
 	function limitTiles() {
-		grid.style.setProperty("--qw-widest", `${drawn.widest}px`);
+		vary(grid, "widest", `${drawn.widest}px`);
 		root.style.maxWidth = set.zoom ? "" : `${Math.max(640, 220 + layout.columns.length * (drawn.widest + 6))}px`;
 	}
 
@@ -1439,7 +1444,7 @@ export function mount(store, host) {
 		if (item) select(placeOf(item));
 		showStrip(item);
 	});
-	// Not `pointerover`: that comes while scrolling, too. A finger has no hover: its tap looks closer, and all is there.
+	// Not `pointerover`: that comes while scrolling, too. A finger's tap looks closer, and all is there.
 	on(grid, "pointermove", ({target, pointerType}) => pointerType !== "touch" && showStrip(itemOf(target)));
 	on(grid, "pointerleave", () => showStrip(itemOf(document.activeElement)));
 	on(grid, "click", ({target, shiftKey, ctrlKey, metaKey}) => {
@@ -1455,7 +1460,10 @@ export function mount(store, host) {
 		if (tile?.cell && tile.cell.state !== "blank") putStrip(tile);
 		else if (item?.matches(".qw-row-header, .qw-column-header")) {
 			stripHeader = item;
-			if (headStrip.parentElement !== item) item.append(headStrip);
+			const inside = /** @type {HTMLElement} */ (item.firstElementChild);
+			// As high as it is while it's closed, it moves nothing when it opens.
+			if (!item.contains(headStrip)) vary(item, "high", `${inside.offsetHeight}px`);
+			inside.append(headStrip);
 		}
 	}
 	on(size, "input", () => setZoom(size.valueAsNumber));
