@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from qwen_widgets.core.answers import ENDED_BADLY, check_prediction_id
 from qwen_widgets.core.engine import Engine
-from qwen_widgets.core.enhancer import makes_text
-from qwen_widgets.core.errors import InputError, clean
+from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
+from qwen_widgets.core.errors import InputError, UnavailableError, clean
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.reconcile import KEPT
@@ -21,6 +22,7 @@ from qwen_widgets.grid.show import short_path
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
+T = TypeVar("T")
 #: Lines of a list that are printed.
 _LINES = 40
 _PROMPT = 60
@@ -59,7 +61,7 @@ def balance_lines() -> list[str]:
     engine, provider = studio().engine()
     if provider.offline:
         return ["The embedded service costs nothing and has no balance; with a key this is the account's."]
-    left = portal.run(engine.client.balance())
+    left = _asked_for(engine.client.balance())
     return [f"{provider.title}: {money(float(left))} left; failed predictions are refunded within 3 hours."]
 
 
@@ -80,12 +82,12 @@ def usage_lines() -> list[str]:
     rows = _usage_rows()
     if not rows:
         return ["This ledger has spent nothing."]
+    shown = [(row, _model_name(row["model"])) for row in rows[:_LINES]]
+    width = max(len(name) for _, name in shown)
     lines = []
-    for row in rows[:_LINES]:
+    for row, name in shown:
         what = plural(row["count"], "text" if makes_text(row["model"]) else "picture")
-        lines.append(
-            f"{row['day']}  {remembered_model(row['model']).name:<22} {what:>12}  {money(row['cost']):>8}"
-        )
+        lines.append(f"{row['day']}  {name:<{width}}  {what:>14}  {money(row['cost']):>8}")
     if len(rows) > _LINES:
         lines.append("… and earlier: qw.usage() is all of it.")
     total, unknown = (sum(Decimal(str(row[name])) for row in rows) for name in ("cost", "unknown"))
@@ -118,14 +120,15 @@ def _usage_rows() -> list[dict[str, Any]]:
 def remote_lines() -> list[str]:
     """Return the account's predictions of the last seven days that this ledger doesn't know, a line each."""
     engine, _ = studio().engine()
-    strays = portal.run(_strays(engine))
+    strays = _asked_for(_strays(engine))
     if not strays:
         return ["The account's last seven days hold nothing that this ledger doesn't know."]
     lines = [_stray_line(stray) for stray in strays[:_LINES]]
     if len(strays) > _LINES:
         lines.append(f"… and {len(strays) - _LINES:,} more.")
     lines.append(
-        f"{plural(len(strays), 'prediction')} that this ledger doesn't know; %qwen adopt ID, or all, fetches them."
+        f"{plural(len(strays), 'prediction')} that this ledger doesn't know; %qwen adopt ID fetches one, %qwen adopt all "
+        "those of the models that are known here."
     )
     return lines
 
@@ -149,7 +152,7 @@ def adopt(which: str) -> list[Record]:
         There is no such prediction, or it is here already.
     """
     engine, _ = studio().engine()
-    rows = portal.run(_adopt(engine, which))
+    rows = _asked_for(_adopt(engine, which))
     if not rows and which != "all":
         raise InputError(
             f"adopt {which!r}: it is in this ledger already, or an order that waits may be it: %qwen resume looks."
@@ -163,7 +166,7 @@ def adopt_lines(which: str) -> list[str]:
     if not rows:
         return ["There is nothing to adopt: %qwen history --remote lists what this ledger doesn't know."]
     here = [row for row in rows if row.state == "stored"]
-    lines = [f"{len(here)} of {len(rows)} are here now; %qwen history shows them, and they cost nothing."]
+    lines = [f"{len(here)} of {len(rows)} are here now; qw.history() says where, and they cost nothing."]
     for row in rows:
         if row not in here:
             why = (
@@ -171,6 +174,19 @@ def adopt_lines(which: str) -> list[str]:
             )
             lines.append(f"{row.prediction_id}: {why}")
     return lines
+
+
+def _asked_for(call: Coroutine[Any, Any, T]) -> T:
+    """Ask the account for something that costs nothing; what is said of a failure is said of that."""
+    try:
+        return portal.run(call)
+    except UnavailableError as error:
+        error.next_step = "Nothing was bought; ask again in a moment."
+        raise
+
+
+def _model_name(model_id: str) -> str:
+    return OPTIMIZER.name if makes_text(model_id) else remembered_model(model_id).name
 
 
 async def _strays(engine: Engine) -> list[Stray]:
@@ -217,7 +233,7 @@ def _stray_line(stray: Stray) -> str:
     prediction = stray.prediction
     moment = prediction.created_at
     at = f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment is not None else "at some time"
-    model = remembered_model(prediction.model).name if prediction.model else "unknown model"
+    model = _model_name(prediction.model) if prediction.model else "unknown model"
     seed = f"seed {stray.seed}" if stray.seed is not None else "seed not told"
     return (
         f"{prediction.id}  {at}  {clean(prediction.status, longest=12):<10} {clean(model, longest=60)}  {seed}  "

@@ -14,7 +14,7 @@ from qwen_widgets.core import metadata
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import TextRequest
 from qwen_widgets.core.errors import InputError, QwenError
-from qwen_widgets.core.pacing import Stop
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
@@ -29,6 +29,8 @@ from qwen_widgets.studio import Job, Studio, studio
 
 #: Rows that `%qwen history` prints.
 _LINES = 20
+#: Seconds for which an input picture stays that no run was made with: some kernel may be about to make one.
+_GIVEN_LATELY = 24 * 3600.0
 
 
 def history(text: str = "", *, most: int = 1000) -> Any:
@@ -170,6 +172,28 @@ def forget(which: str) -> int:
 
     here.ledger().wait(close)
     return len(chosen)
+
+
+def forget_inputs() -> list[str]:
+    """Delete the kept input pictures that no run and no purchase was made with, and say how much that was.
+
+    What a run needs to be shown, finished or done again stays, and whatever was given within the last day.
+    """
+    here = studio()
+    needed = here.ledger().wait(lambda db: db.inputs_in_use())
+    done = PictureStore(here.home).clear_inputs(needed, before=SYSTEM_CLOCK.wall() - _GIVEN_LATELY)
+    if not done.deleted and not done.left:
+        return ["No input pictures are kept here."]
+    stay = (
+        f"{plural(done.left, 'input picture')} ({_size(done.left_bytes)}) stay" if done.left else "none stay"
+    )
+    why = ": runs were made with them, or they are new today" if done.left else ""
+    return [f"{plural(done.deleted, 'input picture')} deleted, {_size(done.freed)} free; {stay}{why}."]
+
+
+def _size(count: int) -> str:
+    """Return bytes as people read them."""
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count:,} bytes"
 
 
 def history_lines(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from qwen_widgets.core.catalogue import changes
 from qwen_widgets.core.errors import UnavailableError
-from qwen_widgets.core.model_schema import FILLED
+from qwen_widgets.core.model_schema import further_names
 from qwen_widgets.core.models import MODELS, SHELF, Model
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.portal import portal
@@ -27,7 +27,11 @@ def refresh_catalogue() -> list[str]:
     """
     here = studio()
     engine, provider = here.engine()
-    found = portal.run(engine.client.models())
+    try:
+        found = portal.run(engine.client.models())
+    except UnavailableError as error:
+        error.next_step = "What was known stays; ask again in a moment."
+        raise
     if not found.entries:
         raise UnavailableError(
             "The catalogue came without a model that can be read; what was known stays.", next_step=""
@@ -103,7 +107,7 @@ def _model_line(model: Model) -> str:
         facts.append("no seed")
     if model.formats:
         facts.append("/".join(model.formats))
-    if further := [one.name for one in model.schema if one.name not in FILLED]:
+    if further := further_names(model.schema):
         facts.append(f"--input {', '.join(further[:_INPUTS])}{' …' if len(further) > _INPUTS else ''}")
     name = model.name if model.name != model.id else ""
     return f"{name:<23} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"

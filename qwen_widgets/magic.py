@@ -53,7 +53,7 @@ _SUBCOMMANDS = {
     "history": "what was bought, newest first: %qwen history [text]; --remote: what was made elsewhere",
     "adopt": "fetch what was made elsewhere: %qwen adopt all, or an id of %qwen history --remote",
     "resume": "fetch what is paid for and not here",
-    "forget": "give up what nobody wants: %qwen forget all, or the number of a row",
+    "forget": "give up what nobody wants: %qwen forget all, or the number of a row; inputs: input pictures of no run",
     "doctor": "versions and settings, never the key",
 }
 _WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget")
@@ -288,6 +288,8 @@ class QwenMagics(Magics, Configurable):
     def _history(self, words: str) -> list[str]:
         if words == "--remote":
             return account.remote_lines()
+        if words.startswith("--"):
+            raise UsageError(f"%qwen history {words}: it takes --remote, or part of a prompt.")
         return archive.history_lines(words)
 
     def _resume(self) -> list[str]:
@@ -299,7 +301,9 @@ class QwenMagics(Magics, Configurable):
 
     def _forget(self, words: str) -> list[str]:
         if not words:
-            raise UsageError("%qwen forget: say what, all or the number of a row in %qwen history.")
+            raise UsageError("%qwen forget: say what: all, the number of a row in %qwen history, or inputs.")
+        if words == "inputs":
+            return archive.forget_inputs()
         return [f"{archive.forget(words)} given up; %qwen history still shows them."]
 
     def _login(self, words: str) -> list[str]:
@@ -341,7 +345,8 @@ def _number(option: str, text: str, kind: type[int | float]) -> Any:
 
 
 def _sentence(error: QwenError) -> str:
-    return " ".join(text for text in (error.message, error.next_step) if text)
+    stop = "" if error.message.endswith((".", "!", "?", "…")) or not error.next_step else "."
+    return " ".join(text for text in (error.message + stop, error.next_step) if text)
 
 
 def _words(line: str) -> list[str]:

@@ -193,6 +193,7 @@ class Studio(Sources):
         *,
         max_cost: float | None = None,
         stop: Stop | None = None,
+        retry: bool = False,
     ) -> Enhanced:
         """Have one prompt enhanced, awaiting, from any loop; the same prompt and style again costs nothing.
 
@@ -200,6 +201,8 @@ class Studio(Sources):
         ----------
         stop : Stop, optional
             Set before the order is sent, nothing is bought; a text that is paid for still arrives.
+        retry : bool
+            Buy it again where it failed for good or is unknown.
 
         Raises
         ------
@@ -212,7 +215,8 @@ class Studio(Sources):
 
         async def work() -> Enhanced:
             engine, provider = self.engine()
-            plan = await self._priced(engine, provider, await engine.plan_orders([request]), max_cost)
+            plan = await engine.plan_orders([request], retry=retry)
+            plan = await self._priced(engine, provider, plan, max_cost)
             return await enhance_one(engine, plan, stop or Stop())
 
         return await asyncio.wrap_future(portal.submit(work()))

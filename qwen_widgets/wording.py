@@ -8,7 +8,9 @@ from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
 
-def enhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None) -> Enhanced:
+def enhance(
+    prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None, retry: bool = False
+) -> Enhanced:
     """Have a prompt enhanced, and block until it is. The same prompt and style again costs nothing.
 
     Parameters
@@ -19,6 +21,8 @@ def enhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None =
         default, artistic, photographic, technical, anime or realistic.
     max_cost : float, optional
         US dollars that it may cost, in place of the setting.
+    retry : bool
+        Buy it again where it failed for good, or where it isn't known what became of it. A text that is here stays.
 
     Returns
     -------
@@ -34,9 +38,11 @@ def enhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None =
     KeyboardInterrupt
         What is paid for by then still arrives: the same call has it for nothing.
     """
-    return portal.run(studio().aenhance(prompt, style, max_cost=max_cost))
+    return portal.run(studio().aenhance(prompt, style, max_cost=max_cost, retry=retry))
 
 
-async def aenhance(prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None) -> Enhanced:
+async def aenhance(
+    prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None, retry: bool = False
+) -> Enhanced:
     """Have a prompt enhanced, awaiting; arguments, result and errors as in `enhance`."""
-    return await studio().aenhance(prompt, style, max_cost=max_cost)
+    return await studio().aenhance(prompt, style, max_cost=max_cost, retry=retry)

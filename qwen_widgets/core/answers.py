@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ from qwen_widgets.core.errors import (
     QwenError,
     RateLimitedError,
     RejectedError,
+    TextError,
     clean,
 )
 
@@ -37,6 +39,9 @@ _NO_CREDIT = re.compile(
 _PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _KEY = re.compile(r"(api[ _-]?key|token|unauthori[sz]ed)", re.IGNORECASE)
 
+#: A text as models like to wrap it, and what a server sends in place of a text: a page to sign in, an error.
+_FENCED = re.compile(r"```\w*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_PAGE = re.compile(r"<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"https?://[!-~]{1,4000}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 #: Headers that a storage's ticket has no say in: whose they are, and how the bytes travel.
@@ -108,9 +113,9 @@ class Prediction:
             return ExpiredError("The service has deleted this prediction.", prediction_id=self.id)
         if self.status in ("completed", "succeeded"):
             return PredictionFailedError(
-                f"The service could not make it: {said or 'it completed without a picture'}",
+                f"The service could not make it: {said or 'it completed without a result'}",
                 paid="unknown",
-                next_step="It may be charged; run the cell again to buy it again.",
+                next_step="It may be charged; asking for it again buys it again.",
                 prediction_id=self.id,
             )
         kind = PredictionFailedError(
@@ -298,15 +303,27 @@ def _address(value: Any) -> str:
 
 
 def read_text(output: str) -> str:
-    """Return what a model that makes text has said: the output itself, or the text of the JSON object that it is."""
+    """Return what a model that makes text has said: the output itself, or the text of the JSON that it is.
+
+    Raises
+    ------
+    TextError
+        It is empty, JSON that holds no text, or a page: pictures of that would be paid for.
+    """
     said = output.strip()
-    if said.startswith(("{", "[")):
-        try:
-            read = read_json(said.encode("utf-8", "replace"))
-        except BadAnswerError:
-            read = None
-        said = next(iter(_outputs(read)), said)
-    return " ".join(_PLAIN.sub(" ", said.encode("utf-8", "replace").decode()).split())
+    if fenced := _FENCED.fullmatch(said):
+        said = fenced[1].strip()
+    if _PAGE.match(said):
+        raise TextError("What came as a text is a web page.")
+    if said.startswith(("{", "[", '"')):
+        with suppress(BadAnswerError):
+            said = next(iter(_outputs(read_json(said.encode("utf-8", "replace")))), "")
+            if not said:
+                raise TextError("What came as a text is JSON that holds none.")
+    text = " ".join(_PLAIN.sub(" ", said.encode("utf-8", "replace").decode()).split())
+    if not text:
+        raise TextError("What came as a text is empty.")
+    return text
 
 
 def _flagged(value: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from qwen_widgets.core.answers import integer
 from qwen_widgets.core.errors import clean
 from qwen_widgets.core.model_schema import FILLED, Input
-from qwen_widgets.core.models import MODELS, Model, Size
+from qwen_widgets.core.models import LEAST_PRICE, MODELS, Model, Size
 
 _ID = re.compile(r"[A-Za-z0-9][\w.\-]*(?:/[\w.\-]+)+", re.ASCII)
 _LONGEST_ID = 200
@@ -192,7 +192,7 @@ def _price(value: Any) -> Decimal | None:
         price = Decimal(str(value))
     except InvalidOperation:
         return None
-    return price if price.is_finite() and 0 < price < 10_000 else None
+    return price if price.is_finite() and LEAST_PRICE <= price < 10_000 else None
 
 
 def _schema(api_schema: Any) -> Mapping[str, Any]:

@@ -49,7 +49,6 @@ _DOWNLOADS = 6
 _SLEPT = 5.0
 #: How far the API's price may be from the built-in one before a run stops; a part of it.
 _PRICE_MARGIN = Decimal("0.10")
-_PRICE_KEPT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,6 @@ class Engine:
         #: The runs under way; the loop itself holds its tasks only weakly.
         self.running: set[asyncio.Task[None]] = set()
         self._window_read = False
-        self._prices: dict[Hashable, tuple[float, Decimal]] = {}
         #: Predictions that are being polled now, of all runs.
         self.polling = 0
 
@@ -284,26 +282,24 @@ class Engine:
         if self.free:
             return plan
         prices = dict(plan.prices)
+        # Asked anew for each plan, which is free: a price kept from the last run could be another by now.
+        said: dict[Hashable, Decimal] = {}
         for key, action in plan.actions.items():
             if action != "buy":
                 continue
             request = plan.requests[key]
             model = request.model
             priced_by = _priced_by(request)
-            asked = self._prices.get(priced_by)
-            if asked is None or self.clock.monotonic() - asked[0] > _PRICE_KEPT:
-                try:
-                    said = await self.client.price(request)
-                except QwenError:
-                    said = model.price
-                asked = (self.clock.monotonic(), said if said >= 0 else model.price)
-                self._prices[priced_by] = asked
-            price = asked[1]
+            if priced_by not in said:
+                said[priced_by] = model.price
+                with contextlib.suppress(QwenError):
+                    said[priced_by] = await self.client.price(request)
+            price = said[priced_by]
             what = "a text" if makes_text(model.id) else "a picture"
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
                 raise BudgetError(
-                    f"the API asks ${price.normalize():f} for {what} of {model.name}, and ${model.price} was "
-                    "expected; nothing was bought.",
+                    f"the API asks ${price.normalize():f} for {what} of {model.name}, and "
+                    f"${model.price.normalize():f} was expected; nothing was bought.",
                     next_step="A limit for this run accepts it: --max-cost 1 (max_cost=1 in Python).",
                 )
             prices[key] = price

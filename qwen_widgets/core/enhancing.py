@@ -8,13 +8,22 @@ from decimal import Decimal
 
 from qwen_widgets.core.engine import CellUpdate, Engine, Plan
 from qwen_widgets.core.enhancer import TextRequest, Wish
-from qwen_widgets.core.errors import InputError, QwenError, UnavailableError, clean
+from qwen_widgets.core.errors import (
+    InputError,
+    ModeratedError,
+    QwenError,
+    UnavailableError,
+    clean,
+)
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Row, Sweep
 
 #: Characters of a prompt that a message shows.
 _SHOWN = 40
+#: How a text ends that is asked for again only where the user says so.
+_ENDED = ("unknown", "rejected", "failed", "expired", "invalid_output")
+_AGAIN = 'qw.enhance("…", style="…", retry=True) buys it again.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +126,10 @@ async def enhance_sweep(engine: Engine, enhancing: Enhancing, stop: Stop) -> Rew
         known[order.prompt] = record.text if record is not None and updates[key].state == "stored" else None
         if known[order.prompt] is None:
             reason = _failure(updates[key])
-            failed.setdefault(" ".join(t for t in (reason.message, _paid(reason)) if t), []).append(
-                order.prompt
-            )
+            again = _AGAIN if reason.next_step == _AGAIN else ""
+            words = reason.message if reason.message.endswith(".") else f"{reason.message}."
+            why = " ".join(text for text in (words, _paid(reason), again) if text)
+            failed.setdefault(why, []).append(order.prompt)
     sweep, _ = reword(enhancing.sweep, known, enhancing.wish)
     notes = tuple(f"not enhanced, the original is used: {_listed(p)}: {why}" for why, p in failed.items())
     return Reworded(sweep, notes, sum(text is not None for text in known.values()), _spent(updates.values()))
@@ -149,7 +159,11 @@ async def _buy(engine: Engine, plan: Plan, stop: Stop) -> dict[str, CellUpdate]:
 
 
 def _failure(update: CellUpdate) -> QwenError:
-    return update.error or UnavailableError(f"The enhancer gave no text; it is {update.state}.")
+    """Return why there is no text; a text has no grid in which it could be bought again, but its own call."""
+    error = update.error or UnavailableError(f"The enhancer gave no text; it is {update.state}.")
+    if update.state in _ENDED and not error.may_retry and not isinstance(error, ModeratedError):
+        error.next_step = _AGAIN
+    return error
 
 
 def _paid(error: QwenError) -> str:

@@ -40,6 +40,8 @@ LARGEST_INPUT = 50_000_000
 #: Two letters at least: one is a drive. Some schemes go without slashes.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(file|data|blob|javascript):", re.IGNORECASE)
 _RUN_CELL = re.compile(r"([0-9a-f]{12})\[\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*\]")
+#: As a variable with a place in it is written.
+_PLACE = re.compile(r"[^\W\d][\w.]*\[.*\]")
 _WAYS = "a path, an https address, a PIL image, an array or a cell of a grid"
 
 
@@ -125,6 +127,7 @@ class Inputs:
         try:
             given, data = await self._read(given, name)
             checked = await asyncio.to_thread(pictures.check_input, data)
+            data = await asyncio.to_thread(pictures.upright, data)
             if fit:
                 low = max(model.min_image_side for model in models)
                 high = min(model.max_image_side for model in models)
@@ -179,7 +182,11 @@ class Inputs:
                 raise _fault(name, f"an address with {kind}: is not opened; give {_WAYS}")
             return given, await self._fetched(text, name)
         path = Path(text).expanduser()
-        if text.isidentifier() and not path.exists():
+        if _PLACE.fullmatch(text) and not _exists(path):
+            raise _fault(
+                name, "there is no such file, and no variable with such a place (fox[0,2], photos[1])"
+            )
+        if text.isidentifier() and not _exists(path):
             raise _fault(name, "there is no variable and no file of that name")
         return given, await asyncio.to_thread(_file, path, name)
 
@@ -231,6 +238,12 @@ def from_cell(
     """Return a cell's stored picture as what another one can be made of, and where it comes from."""
     made = MadeFrom(request.key, run_id, *place, request.prompt, request.seed, request.model.id)
     return Given(path, source=f"{run_id}[{place[0]},{place[1]}]", made_from=made, flagged=flagged)
+
+
+def _exists(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.exists()
+    return False
 
 
 def _file(path: Path, name: str) -> bytes:

@@ -20,6 +20,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _SHOWN = 40
 #: Inputs that a request fills by itself.
 FILLED = ("prompt", "size", "seed", "images", "image", "output_format")
+#: Inputs of some models that would have several pictures paid for where a cell holds one.
+_SEVERAL = frozenset(
+    {"n", "batch_size", "image_count", "max_images", "num_images", "num_outputs", "num_samples", "number_of_images"}
+)  # fmt: skip
+#: Inputs that would bring the picture in the very answer, which is too large then to be taken.
+_INLINE = frozenset(
+    {"base64_output", "enable_base64_output", "enable_sync_mode", "return_base64", "sync_mode"}
+)
 #: What else can be given to a model that is not built in, by name.
 Scalar = str | int | float | bool
 Extra = tuple[tuple[str, Scalar], ...]
@@ -142,7 +150,18 @@ def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str)
             found[name] = value
         else:
             raise InputError(f"input {name}: give a text, a number, or true or false.")
+        if name in _SEVERAL and found[name] != 1:
+            raise InputError(
+                f"input {name}: a cell holds one picture, and each would be paid for; more seeds are more pictures."
+            )
+        if name in _INLINE and found[name] is not False:
+            raise InputError(f"input {name}: a picture is fetched from its address here; leave that out.")
     return tuple(sorted(found.items()))
+
+
+def further_names(inputs: Sequence[Input]) -> list[str]:
+    """Return the names of the inputs that a person can give beside those that have an option of their own."""
+    return [one.name for one in inputs if one.name not in (*FILLED, *_SEVERAL, *_INLINE)]
 
 
 def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) -> None:

@@ -17,6 +17,8 @@ from qwen_widgets.core.model_schema import Input
 #: Seeds that the API takes; -1 (its own choice) is never sent, because the answer would not tell it.
 LOWEST_SEED = 0
 HIGHEST_SEED = 2**31 - 1
+#: US dollars a picture; less than this is no price (the ledger counts in millionths), and would escape every limit.
+LEAST_PRICE = Decimal("0.0001")
 
 
 class Size(NamedTuple):

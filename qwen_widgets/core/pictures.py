@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import io
 import os
+import re
+import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from PIL import Image, ImageFile, ImageFilter, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
@@ -27,8 +29,21 @@ _OPENERS: dict[str, Callable[[Path | IO[bytes]], ImageFile.ImageFile]] = {
 #: A 0.24 MB PNG can hold 81 million pixels; the largest picture of any model has 17 million.
 MOST_PIXELS = 40_000_000
 THUMBNAIL_SIDE = 512
-#: The camera's note of how a picture is held, and its values that turn it on its side.
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+#: A kept file, or one that was being written when its kernel ended; any other is somebody else's.
+_KEPT_NAME = re.compile(r"[0-9a-f]{20}\.(?:png|jpg|webp)|[0-9a-f]{20}\.[0-9a-f]{12}\.part|[0-9a-f]{32}\.part")
+_NO_COLOURS = "holds values that are no colours; whole numbers go from 0 to 255, fractions from 0 to 1"
+#: The camera's note of how a picture is held, its values that turn it at all, and those that lay it on its side.
+_ORIENTATION, _TURNED, _ON_ITS_SIDE = 0x0112, range(2, 9), (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What became of the kept input pictures: how many files, and their bytes."""
+
+    deleted: int = 0
+    freed: int = 0
+    left: int = 0
+    left_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,10 @@ class PictureStore:
     def keep_input(self, data: bytes, sha256: str, suffix: str) -> Path:
         """Keep an input picture's bytes, durably, so that what it was for can be taken up again."""
         path = self._input_path(sha256, suffix)
-        if not _has_bytes(path):
+        if _has_bytes(path):
+            with contextlib.suppress(OSError):
+                path.touch()  # given anew: `clear_inputs` leaves it for a day
+        else:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = path.with_suffix(f".{uuid.uuid4().hex[:12]}.part")
             with part.open("wb") as file:
@@ -129,9 +147,43 @@ class PictureStore:
 
     def find_input(self, start: str) -> Path | None:
         """Return the one kept input picture whose hash begins so, None where there is none or several."""
-        found = list(self.inputs.glob(f"{start[:2]}/{start[:20]}*.[pjw]*")) if start.isalnum() else []
-        found = [path for path in found if path.suffix in _FORMATS.values()]
-        return found[0] if len(found) == 1 else None
+        pattern = f"{start[:2]}/{start[:20]}*.[pjw]*"
+        places = (self.inputs, self.pictures) if start.isalnum() else ()
+        found = [path for place in places for path in place.glob(pattern) if path.suffix in _FORMATS.values()]
+        # One that was made here can be there twice.
+        return found[0] if len({path.name for path in found}) == 1 else None
+
+    def clear_inputs(self, needed: Collection[str], *, before: float) -> Cleared:
+        """Delete kept input pictures that nobody needs, or that are among the stored ones as well.
+
+        Parameters
+        ----------
+        needed : collection of str
+            Hashes of those that a run or a purchase was made with.
+        before : float
+            Those given later stay, seconds since the epoch: some kernel may be about to use them.
+        """
+        kept = {digest[:20] for digest in needed}
+        deleted, left = [0, 0], [0, 0]
+        for path in (*self.inputs.glob("??/*"), *self.inputs.glob("*.part")):
+            try:
+                found = path.lstat()
+                ours = stat.S_ISREG(found.st_mode) and _KEPT_NAME.fullmatch(path.name)
+                if not ours:
+                    continue
+                free = found.st_mtime < before and (path.stem not in kept or self._is_stored(path))
+                if free:
+                    path.unlink()
+            except OSError:
+                continue
+            for count, amount in enumerate((1, found.st_size)):
+                (deleted if free else left)[count] += amount
+        return Cleared(*deleted, *left)
+
+    def _is_stored(self, path: Path) -> bool:
+        """Whether an input picture's bytes are those of a stored picture."""
+        twin = self.pictures / path.parent.name / path.name
+        return twin.is_file() and sha256_of(twin).startswith(path.stem)
 
     def _input_path(self, sha256: str, suffix: str) -> Path:
         return self.inputs / sha256[:2] / f"{sha256[:20]}{suffix}"
@@ -184,6 +236,7 @@ def make_thumbnail(
         opened.draft("RGB", (side, side))
         # A browser turns the original by the camera's note, and a thumbnail has none.
         image = ImageOps.exif_transpose(opened)
+    image = eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGB", image.size, "white")
@@ -235,9 +288,25 @@ def check_input(data: bytes) -> Checked:
 
 
 def _is_on_its_side(image: Image.Image) -> bool:
+    return _orientation(image) in _ON_ITS_SIDE
+
+
+def _orientation(image: Image.Image) -> object:
     with contextlib.suppress(Exception):  # notes that can't be read are none
-        return image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
-    return False
+        return image.getexif().get(_ORIENTATION)
+    return None
+
+
+def upright(data: bytes) -> bytes:
+    """Return a checked picture as it is shown, without the camera's note of how it was held; the same bytes without one.
+
+    Who edits a picture may not heed that note, and what lies on its side would be paid for all the same.
+    """
+    with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as opened:
+        if _orientation(opened) not in _TURNED:
+            return data
+        image = _plain(ImageOps.exif_transpose(opened))
+        return _encoded(image, "JPEG" if opened.format == "JPEG" else "PNG")
 
 
 def scaled(data: bytes, lowest: int, highest: int) -> bytes:
@@ -280,9 +349,12 @@ def encode(given: object) -> bytes | None:
         image = _from_array(given)
     else:
         return None
-    # One that is opened lazily can be broken in as many ways as there are decoders.
-    with contextlib.suppress(Exception):
+    try:
         return _encoded(_plain(ImageOps.exif_transpose(image)), "PNG")
+    except PictureError:
+        raise
+    except Exception:  # noqa: BLE001, S110  (one that is opened lazily can be broken in as many ways as there are decoders)
+        pass
     raise PictureError("can't be decoded")
 
 
@@ -300,16 +372,39 @@ def _from_array(array: Any) -> Image.Image:
     top = {"b": 1, "f": 1, "u": 255, "i": 255}.get(kind)
     # A value that is no number is neither below the top nor above zero.
     if top is None or not bool(((array >= 0) & (array <= top)).all()):
-        raise PictureError(
-            "holds values that are no colours; whole numbers go from 0 to 255, fractions from 0 to 1"
-        )
+        raise PictureError(_NO_COLOURS)
     if top == 1:
         array = array * 255 + (0.5 if kind == "f" else 0)
     return Image.fromarray(array.astype("uint8"))
 
 
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image of deep grey values (16 bits, fractions) as one of 8 bits; any other as it is.
+
+    Pillow's own conversion cuts off whatever is above 255: a scan would be white.
+
+    Raises
+    ------
+    PictureError
+        Its values are no greys of any kind.
+    """
+    if image.mode.startswith("I;16"):
+        return image.convert("I").point(lambda value: value / 257 + 0.5).convert("L")
+    if image.mode not in ("I", "F"):
+        return image
+    # One band has two numbers, whatever the type says.
+    low, high = cast("tuple[float, float]", image.getextrema())
+    top = next((top for top in (1, 255, 65_535) if low >= 0 and high <= top), None)
+    if image.mode == "I" and top == 1:
+        top = 255
+    if top is None or (image.mode == "F" and top == 65_535):
+        raise PictureError(_NO_COLOURS)
+    return image.point(lambda value: value * (255 / top) + 0.5).convert("L")
+
+
 def _plain(image: Image.Image) -> Image.Image:
     """Return an image as the formats hold it, its transparency kept."""
+    image = eight_bits(image)
     clear = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     return image.convert("RGBA" if clear else "RGB")
 

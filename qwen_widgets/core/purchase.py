@@ -462,8 +462,6 @@ class Purchase:
             if is_address(output):
                 output = await self._fetch_text(record)
             text = read_text(output)
-            if not text:
-                raise TextError("What came as a text is empty.")
             if len(text) > _LONGEST_TEXT:
                 raise TextError(f"What came as a text has {len(text):,} characters.")
         except ExpiredError as error:

@@ -306,4 +306,5 @@ def formats_text(model: Model) -> str:
     """Say which formats a model has to choose from."""
     if not model.formats:
         return f"{model.name} has no choice of format"
-    return f"{model.name} makes {' or '.join(model.formats)}"
+    *others, last = model.formats
+    return f"{model.name} makes {', '.join(others)}{' or ' if others else ''}{last}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from qwen_widgets.core.owner import is_dead
 
 #: Seconds that a claim on an upload holds without being renewed.
 UPLOAD_LEASE = 30.0
+#: An input picture in a run's or a purchase's JSON, however that is built.
+_HASH = re.compile(r'"sha256": ?"([0-9a-f]{64})"')
 
 
 class UploadRows:
@@ -56,6 +59,14 @@ class UploadRows:
             "INSERT OR REPLACE INTO upload (provider, sha256, address, expires_at) VALUES (?, ?, ?, ?)",
             (provider, sha256, address, expires_at),
         )
+
+    def inputs_in_use(self) -> set[str]:
+        """Return the hashes of the input pictures of all runs and purchases, so that these can be done again."""
+        rows = self._db.execute(
+            "SELECT sweep FROM run WHERE sweep LIKE '%\"sha256\"%'"
+            " UNION ALL SELECT inputs FROM purchase WHERE inputs LIKE '%\"sha256\"%'"
+        )
+        return {digest for row in rows for digest in _HASH.findall(row[0])}
 
     def forget_upload(self, provider: str, sha256: str, address: str | None = None) -> None:
         """Give a claim up, or drop an address that doesn't work; a newer one stays."""

@@ -34,7 +34,7 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.key import ApiKey
-from qwen_widgets.core.models import Model
+from qwen_widgets.core.models import LEAST_PRICE, Model
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
@@ -241,13 +241,14 @@ class WaveSpeed:
         return self._money(await self._get("GET", "/balance"), "balance")
 
     async def price(self, request: Order) -> Decimal:
-        """Return what the API would charge for a request, US dollars; asking is free."""
+        """Return what the API would charge for a request, US dollars, more than nothing; asking is free."""
         body = {"model_id": request.model.id, "inputs": request.body()}
         data = await self._get("POST", "/model/price", body)
-        return self._money(data, "discounted_price", "price", "unit_price")
+        # A discounted price of 0 says that there is no discount, and not that a picture costs nothing.
+        return self._money(data, "discounted_price", "price", "unit_price", least=LEAST_PRICE)
 
     @staticmethod
-    def _money(data: Any, *names: str) -> Decimal:
+    def _money(data: Any, *names: str, least: Decimal | None = None) -> Decimal:
         for name in names:
             value = data.get(name) if isinstance(data, dict) else None
             if isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -255,7 +256,7 @@ class WaveSpeed:
                     amount = Decimal(str(value))
                 except InvalidOperation:
                     continue
-                if amount.is_finite():
+                if amount.is_finite() and (least is None or amount >= least):
                     return amount
         raise UnavailableError("The answer names no amount.")
 

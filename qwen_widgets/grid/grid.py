@@ -290,7 +290,8 @@ class Grid:
         rows, columns = self.shape
         row, column = (int(index) for index in place)
         if not (-rows <= row < rows and -columns <= column < columns):
-            raise IndexError(f"cell [{row}, {column}]: the grid has {rows} rows and {columns} columns.")
+            has = f"{rows} row{'s' * (rows != 1)} and {columns} column{'s' * (columns != 1)}"
+            raise IndexError(f"cell [{row}, {column}]: the grid has {has}.")
         row, column = row % rows, column % columns
         request = self._sweep.requests.get((row, column))
         if request is None:

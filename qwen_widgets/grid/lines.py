@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from qwen_widgets.core.engine import Plan
@@ -21,11 +22,16 @@ def plan_line(sweep: Sweep, plan: Plan, provider: Provider, enhancing: Enhancing
         What is asked of the enhancer first; then `sweep` is as it was typed.
     """
     axes = sweep_text(sweep)
-    if enhancing is None:
-        return " · ".join([f"{axes} = {plural(len(plan.requests), 'image')}", *_plan_facts(plan, provider)])
-    if enhancing.wish.both:
+    # A model without a seed has one column, a prompt can have a seed of its own: then the product is not the sum.
+    product = math.prod(int(axis.split()[0].replace(",", "")) for axis in axes.split(" × "))
+    if enhancing is not None and enhancing.wish.both:
         axes = axes.replace(" × ", " × original and enhanced × ", 1)
-    facts = [f"{axes} = {plural(len(plan.requests), 'image')}", _enhancing_fact(enhancing, provider)]
+        product *= 2
+    whole = len(plan.requests) == product
+    what = f"{axes} {'=' if whole else '·'} {plural(len(plan.requests), 'image')}"
+    if enhancing is None:
+        return " · ".join([what, *_plan_facts(plan, provider)])
+    facts = [what, _enhancing_fact(enhancing, provider)]
     return " · ".join([*facts, *_plan_facts(plan, provider, extra=enhancing.plan.cost)])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
+from qwen_widgets.core.pictures import eight_bits
 from qwen_widgets.offline.editing import compose, tones
 from qwen_widgets.offline.editing.instructions import Edit, read_edit
 from qwen_widgets.offline.editing.regions import View, look_at
@@ -34,7 +35,7 @@ def open_picture(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
         picture.draft("RGB", (_LONGEST, _LONGEST))
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
+        upright = eight_bits(ImageOps.exif_transpose(picture))
     if upright.has_transparency_data:
         clear = upright.convert("RGBA")
         paper = Image.new("RGBA", clear.size, (255, 255, 255, 255))

@@ -22,15 +22,28 @@ async def planned(rig, seeds="1-3", *, accepted=False):
     return await rig.engine.ask_prices(await rig.engine.plan(sweep), accepted=accepted)
 
 
-async def test_the_price_is_the_apis_and_is_asked_for_once(server, rig):
+async def test_the_price_is_the_apis_and_is_asked_for_once_a_plan(server, rig):
     server.on("price", price(0.028))
-    plan = await planned(rig)
-    assert plan.cost == Decimal("0.084")
     assert (await planned(rig)).cost == Decimal("0.084")
     assert len(server.requests("price")) == 1
 
 
-@pytest.mark.parametrize("amount", [0.034, 0.026, 3, 0, "0.5"])
+async def test_a_price_that_goes_up_between_two_plans_is_noticed(server, rig):
+    server.on("price", price(0.03))
+    assert (await planned(rig)).cost == Decimal("0.09")
+    server.on("price", price(0.09), times=2)
+    with pytest.raises(BudgetError, match=r"asks \$0\.09 for a picture of qwen-image-2\.0, and \$0\.03 was"):
+        await planned(rig)
+    assert (await planned(rig, accepted=True)).cost == Decimal("0.27")
+
+
+@pytest.mark.parametrize("discounted", [0, None, -1, "none", 1e-9])
+async def test_a_discount_of_nothing_leaves_the_price(discounted, server, rig):
+    server.on("price", envelope({"price": 0.031, "discounted_price": discounted}))
+    assert (await planned(rig, accepted=True)).cost == Decimal("0.093")
+
+
+@pytest.mark.parametrize("amount", [0.034, 0.026, 3, "0.5"])
 async def test_another_price_than_expected_stops_and_nothing_is_bought(amount, server, rig):
     server.on("price", price(amount))
     with pytest.raises(BudgetError, match=r"asks \$.* was expected; nothing was bought\.$") as caught:
@@ -59,6 +72,7 @@ NO_PRICE = {
     "not JSON": reply(200, "<html>"),
     "no amount": envelope({"price": "free"}),
     "negative": price(-1),
+    "nothing": price(0),
     "not a number": price("NaN"),
     "deep": reply(200, "[" * 100_000),
 }
@@ -66,7 +80,7 @@ NO_PRICE = {
 
 @pytest.mark.parametrize("name", NO_PRICE)
 async def test_without_an_answer_the_built_in_table_holds(name, server, rig):
-    server.on("price", NO_PRICE[name])
+    server.on("price", NO_PRICE[name], times=None)
     assert (await planned(rig)).cost == Decimal("0.09")
     assert (await planned(rig, accepted=True)).cost == Decimal("0.09")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,8 @@ STEPS = {
     "strength": {"type": "number", "minimum": 0, "maximum": 1},
     "safe": {"type": "boolean", "default": True},
     "look": {"type": "string", "enum": ["plain", "very plain"]},
+    "num_images": {"type": "integer", "minimum": 1, "maximum": 4},
+    "enable_base64_output": {"type": "boolean"},
 }
 
 
@@ -147,7 +150,7 @@ def test_further_inputs_are_sent_as_the_schema_wants_them(
 ) -> None:
     hosted.models.append(listed("maker/steps/text-to-image", 0.03, seed=SEED, **STEPS))
     catalogue.refresh_catalogue()
-    assert "--input steps, strength, safe, look" in catalogue.model_lines("maker/steps")[0]
+    assert "--input steps, strength, safe, look ·" in catalogue.model_lines("maker/steps")[0] + " ·"
     typed = {"steps": "20", "strength": 0.5, "safe": "no", "look": "very plain"}
     asked: Any = {"seeds": 1, "models": "maker/steps/text-to-image"}
     grid = qw.generate("a red fox", inputs=typed, **asked)
@@ -179,6 +182,11 @@ def test_further_inputs_are_sent_as_the_schema_wants_them(
         ),
         ({"seed": 3}, "input seed: it has an option of its own"),
         ({"steps": [3]}, "give a text, a number, or true or false"),
+        ({"num_images": "4"}, "input num_images: a cell holds one picture, and each would be paid for"),
+        (
+            {"enable_base64_output": "true"},
+            "input enable_base64_output: a picture is fetched from its address",
+        ),
     ],
 )
 def test_further_inputs_that_will_not_do_buy_nothing(
@@ -291,8 +299,17 @@ def test_a_price_that_depends_on_the_inputs_is_asked_for_each(hosted: FaultServe
             make(*dear, max_cost=0.2)
     assert len(hosted.submits) == 2
     assert make("4k", "256x256", max_cost=0.24) == pytest.approx(0.24)
-    # Seeds and words change no price: each kind of picture was asked for once.
-    assert len(hosted.requests("price")) == 3
+    # Seeds and words change no price: each kind of picture was asked for once a run.
+    assert len(hosted.requests("price")) == 6
+
+
+def test_what_a_refreshed_catalogue_says_is_held_to_a_price_of_now(hosted: FaultServer) -> None:
+    hosted.on("price", envelope({"price": 0.03}))
+    assert studio().prepare("a red fox", seeds=1).plan.cost == Decimal("0.03")
+    hosted.models = [listed(QWEN, 0.05)]
+    assert any("$0.03 → $0.05" in line for line in catalogue.refresh_catalogue())
+    hosted.on("price", envelope({"price": 0.05}))
+    assert studio().prepare("a red fox", seeds=1).plan.cost == Decimal("0.05")
 
 
 def test_a_built_in_model_has_one_price_whatever_is_asked_of_it(hosted: FaultServer) -> None:

@@ -140,9 +140,14 @@ def test_a_format_is_sent_and_comes_back(server: ContractServer, tmp_path: Path)
     assert grid[0, 0].path.suffix == ".webp"
 
 
-def test_several_models_stand_below_each_other(server: ContractServer, tmp_path: Path) -> None:
+def test_several_models_stand_below_each_other(
+    server: ContractServer, studio: Studio, tmp_path: Path
+) -> None:
     grid = qw.generate("a fox", seeds="1-2", models="qwen-image-2.0,seedream-5-lite", sizes="16:9")
     view = describe(grid)
+    # Two seeds of the one and the one picture of the other are no product.
+    line = studio.prepare("a fox", seeds="1-2", models="qwen-image-2.0,seedream-5-lite").line
+    assert line.startswith("1 prompt × 2 seeds × 2 models · 3 images · ")
     assert [row.note for row in view.rows] == ["Qwen Image 2.0", "Seedream V5.0 Lite"]
     assert view.facts[:2] == ("1 prompt × 2 seeds × 2 models", "16:9")
     assert [column.label for column in view.columns] == ["seed 1", "seed 2", "no seed"]
@@ -201,18 +206,49 @@ def test_an_array_is_sent_as_it_looks(server: ContractServer) -> None:
     assert np.array_equal(np.asarray(image), array)
 
 
-def test_a_photo_held_on_its_side_keeps_its_shape(server: ContractServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_held_on_its_side_is_sent_upright(server: ContractServer, kind: str, tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
-    path = tmp_path / "side.jpg"
-    path.write_bytes(encoded(photo(800, 400), "JPEG", exif=turned))
+    turned[0x010E] = "where I live"
+    path = tmp_path / "side.picture"
+    path.write_bytes(encoded(photo(800, 400), kind, exif=turned))
     grid = qw.generate("a fox", seeds=1, images=path)
     assert grid[0, 0].request.size == Size(400, 800)
-    opened = Image.open(path)
-    qw.generate("a fox", seeds=1, images=opened)
-    sizes = [Image.open(io.BytesIO(kept.data or b"")).size for kept in server.service.uploads.kept]
-    # The file as it is; the variable upright, because its bytes are written anew.
-    assert sizes == [(800, 400), (400, 800)]
+    qw.generate("a fox", seeds=1, images=Image.open(path))
+    sent = [kept.data or b"" for kept in server.service.uploads.kept]
+    for data in sent:
+        # Whoever looks at the pixels alone sees what a person sees.
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.size == (400, 800)
+            assert image.getexif().get(0x0112) is None
+            # Its left half was teal: held so, it is the upper one.
+            assert image.convert("RGB").getpixel((200, 100)) == pytest.approx((15, 120, 120), abs=25)
+        assert b"where I live" not in data
+    assert grid[0, 0].request.images[0].source == str(path)
+    assert qw.generate("a fox", seeds=1, images=path)[0, 0].cached
+
+
+@pytest.mark.parametrize("deep", ["I;16", "I", "F of 1", "F of 255"])
+def test_a_picture_of_deep_greys_is_sent_as_it_looks(server: ContractServer, deep: str) -> None:
+    mode, _, top = deep.partition(" of ")
+    ramp = np.linspace(0, float(top or 65535), 500).reshape(1, 500).repeat(400, axis=0)
+    kinds = {"I;16": "uint16", "I": "int32", "F": "float32"}
+    image = Image.fromarray(ramp.astype(kinds[mode]))
+    assert image.mode == mode
+    qw.generate("a fox", seeds=1, images=image)
+    (kept,) = server.service.uploads.kept
+    sent = np.asarray(Image.open(io.BytesIO(kept.data or b"")).convert("L"))[0].astype(int)
+    assert (sent[0], sent[-1]) == (0, 255)
+    assert sent[250] == pytest.approx(127, abs=2)
+
+
+def test_deep_values_that_are_no_greys_are_one_sentence(server: ContractServer) -> None:
+    for values in (-1.0, 300.0, np.nan):
+        image = Image.fromarray(np.full((400, 500), values, "float32"))
+        with pytest.raises(InputError, match=r"image 1: it holds values that are no colours; .*\.$"):
+            qw.generate("a fox", seeds=1, images=image)
+    assert nothing_left(server)
 
 
 def test_a_picture_is_scaled_only_when_asked(server: ContractServer) -> None:

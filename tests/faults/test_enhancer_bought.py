@@ -55,6 +55,9 @@ FORMS = {
     "object in an object": {"output": {"prompt": "a fox in snow"}},
     "JSON as text": json.dumps({"enhanced_prompt": "a fox in snow"}),
     "control characters": "a fox\x07\tin snow\x00",
+    "quoted": '"a fox in snow"',
+    "fenced": "```\na fox in snow\n```",
+    "fenced JSON": '```json\n{"prompt": "a fox in snow"}\n```',
 }
 
 
@@ -65,6 +68,14 @@ async def test_an_answer_as_text_and_as_an_object_is_read(name, listed, server, 
     server.on_result(with_data(status="completed", outputs=[said] if listed else said), times=None)
     update = await rig.enhance()
     assert (update.state, update.record.text) == ("stored", "a fox in snow")
+
+
+@pytest.mark.parametrize(
+    "text", ["{red|blue} fox", "[a fox] in snow", '"OPEN" says the "sign"', "<b>fox</b>"]
+)
+async def test_a_text_that_only_looks_like_something_else_stays_as_it_is(text, server, rig):
+    server.on_result(with_data(status="completed", outputs=[text]), times=None)
+    assert (await rig.enhance()).record.text == text
 
 
 @pytest.mark.parametrize("body", ["a fox in snow\n", "\ufeffa fox in snow", '{"text": "a fox in snow"}'])
@@ -106,6 +117,10 @@ async def test_a_text_whose_fresh_address_has_expired_is_gone(server, rig):
         (served(b"x" * (64 << 10) + b"x"), "64 KB"),
         (served(b"\xff\xfe\x00a"), "UTF-8"),
         (served(b" \n "), "empty"),
+        (served(b"<!DOCTYPE html><html><body>Sign in</body></html>", content_type="text/html"), "a web page"),
+        (served(b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"), "a web page"),
+        (served(b'{"error": {"code": 7}}'), "JSON that holds none"),
+        (served(b"[7]"), "JSON that holds none"),
         (served(b"x" * 30_000), "30,000 characters"),
     ],
 )

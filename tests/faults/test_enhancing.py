@@ -18,7 +18,7 @@ import qwen_widgets as qw
 from qwen_widgets import account, archive, making, studio, wording
 from qwen_widgets.core import metadata, pacing
 from qwen_widgets.core.enhancing import Enhanced
-from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError, StoppedError
+from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError, QwenError, StoppedError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.grid.describe import describe
 from qwen_widgets.portal import portal
@@ -217,7 +217,8 @@ def test_what_fails_leaves_the_original_and_says_so(hosted: FaultServer, said: l
     assert {cell.state for cell in grid} == {"stored"}
     [note] = [line for line in said if line.startswith("not enhanced")]
     assert note == (
-        f"not enhanced, the original is used: {refused!r}: The API refused the request: text: too strange"
+        f"not enhanced, the original is used: {refused!r}: The API refused the request: text: too strange. "
+        'qw.enhance("…", style="…", retry=True) buys it again.'
     )
     assert said[-1] == "1 prompt enhanced (anime) · $0.001"
 
@@ -305,13 +306,59 @@ def test_an_unknown_outcome_is_told_as_that_and_never_asked_again(
         grid = qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
         assert (list(grid.prompts), grid[0, 0].state) == (["a red fox"], "stored")
         [note] = [line for line in said if line.startswith("not enhanced")]
-        assert note.endswith("It may be charged.")
+        assert 'It may be charged. qw.enhance("…"' in note
         del said[:]
     assert models(hosted).count(OPTIMIZER) == 1
 
 
+BAD_ENDS = {
+    "no text": (with_data(status="completed", outputs=["  "]), "is empty"),
+    "a page": (
+        with_data(status="completed", outputs=["<!DOCTYPE html><title>Sign in</title>"]),
+        "a web page",
+    ),
+    "deleted": (with_data(status="deleted"), "has deleted"),
+}
+
+
+@pytest.mark.parametrize("end", BAD_ENDS)
+def test_a_text_that_failed_for_good_is_bought_again_only_when_asked(
+    end: str, hosted: FaultServer, said: list[str]
+) -> None:
+    behaviour, words = BAD_ENDS[end]
+    hosted.on_result(behaviour)
+    for _ in range(2):
+        with pytest.raises(QwenError, match=words) as caught:
+            qw.enhance("a red fox")
+        assert "retry=True" in caught.value.next_step
+    qw.generate("a red fox", seeds=1, sizes="256x256", enhance=True)
+    assert any("retry=True) buys it again" in line for line in said)
+    assert models(hosted).count(OPTIMIZER) == 1
+    again = qw.enhance("a red fox", retry=True)
+    assert (again.text, again.cached) == ("a red fox, default, in fine detail", False)
+    # What is here stays, whatever is asked.
+    assert qw.enhance("a red fox", retry=True).cached
+    assert models(hosted).count(OPTIMIZER) == 2
+
+
+def test_a_text_that_was_given_up_can_be_bought_again(hosted: FaultServer) -> None:
+    engine, _ = studio.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_submit(lose_answer)
+    hosted.on_history(reply(500), times=None)
+    with pytest.raises(QwenError, match="lost"):
+        qw.enhance("a red fox")
+    archive.forget("all")
+    with pytest.raises(QwenError, match="lost") as caught:
+        qw.enhance("a red fox")
+    assert "retry=True" in caught.value.next_step
+    assert qw.enhance("a red fox", retry=True).text == "a red fox, default, in fine detail"
+
+
 def test_another_price_stops_until_a_limit_accepts_it(hosted: FaultServer) -> None:
-    hosted.on("price", edited(lambda answer: answer["data"].update(price=0.02, discounted_price=0.02)))
+    hosted.on(
+        "price", edited(lambda answer: answer["data"].update(price=0.02, discounted_price=0.02)), times=2
+    )
     with pytest.raises(BudgetError, match=r"asks \$0\.02 for a text of prompt-optimizer"):
         qw.enhance("a red fox")
     assert hosted.submits == []

@@ -126,7 +126,6 @@ def asked_twice(studio, grid, server) -> tuple[threading.Event, threading.Event]
         await asyncio.to_thread(answer.wait, 20)
         await contract(x)
 
-    studio.engine()[0]._prices.clear()
     server.on("price", wait)
     return asked, answer
 

@@ -159,7 +159,7 @@ async def test_the_mark_of_unsafe_contents(value, flagged, server, client, done)
         ({"error": "a\x1b[31mb\x00c\u202ed"}, PredictionFailedError, "ab c d", "no"),
         ({"error": "x" * 5000}, PredictionFailedError, "xxx", "no"),
         ({"status": "deleted"}, ExpiredError, "deleted", "yes"),
-        ({"status": "completed", "outputs": []}, PredictionFailedError, "without a picture", "unknown"),
+        ({"status": "completed", "outputs": []}, PredictionFailedError, "without a result", "unknown"),
         ({"status": "completed", "outputs": None, "error": "hm"}, PredictionFailedError, "hm", "unknown"),
     ],
 )

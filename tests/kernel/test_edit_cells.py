@@ -118,12 +118,13 @@ def test_what_cannot_be_edited_is_one_sentence_in_the_cell(
     kernel.run("%%qwenimage --seeds 1 --size 256x256 -o fox\na red fox").check()
     kernel.run("small, count = photo.resize((300, 300)), 7").check()
     for options, words in {
-        "-i fox[0,2]": "the grid has 1 rows and 1 columns",
+        "-i fox[0,2]": "the grid has 1 row and 1 column",
         "-i fox[0,0]": "it is 256×256, and qwen-image-2.0-edit takes pictures with sides of 384 to 3072 pixels",
         "-i small": "image 'small': it is 300×300",
         "-i count": "image 'count': it is of the type int",
         "-i nobody": "there is no variable and no file of that name",
-        "-i nobody[0,1]": "there is no such file",
+        "-i nobody[0,1]": "there is no such file, and no variable with such a place",
+        "-i fox.kept[0]": "there is no such file, and no variable with such a place",
         "-i file:///etc/passwd": "file: is not opened",
         "-i https://10.1.2.3/a.png": "leads into a private network",
         "-i photo " * 7: "7 were given",

@@ -113,6 +113,7 @@ def test_the_account_is_looked_at_and_adopted_from(
         ("adopt", "say what"),
         ("adopt ../x", "no prediction's id"),
         ("balance now", "nothing more"),
+        ("history --remot", "it takes --remote"),
     ]:
         result = kernel.run(f"%qwen {line}")
         (sentence,) = result.stderr.strip().splitlines()

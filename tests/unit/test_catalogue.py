@@ -77,7 +77,7 @@ def test_a_built_in_model_takes_up_limits_and_prices() -> None:
         {"minimum": True, "maximum": 2000},
     ],
 )
-@pytest.mark.parametrize("price", [None, "free", -1, 0, True, float("inf"), 10**9, [], {"usd": 1}])
+@pytest.mark.parametrize("price", [None, "free", -1, 0, "1e-9", True, float("inf"), 10**9, [], {"usd": 1}])
 def test_nonsense_leaves_a_built_in_model_as_it_was(size: Any, price: Any) -> None:
     prompt = {"type": "string", "maxLength": "many"}
     new = learned(entry({"prompt": prompt, "size": size}, QWEN.id, base_price=price))[QWEN.id]

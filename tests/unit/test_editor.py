@@ -325,6 +325,8 @@ def test_a_photo_is_turned_upright_and_a_clear_ground_is_white():
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     assert open_picture(saved(clear, "PNG")).getpixel((5, 5)) == (255, 255, 255)
     assert open_picture(saved(Image.new("P", (40, 40)), "WEBP")).mode == "RGB"
+    deep = open_picture(saved(Image.new("I;16", (40, 40), 30_000), "PNG"))
+    assert deep.getpixel((5, 5)) == (117, 117, 117)
 
 
 def test_the_sky_and_the_water_are_found_and_a_wall_is_no_sky():

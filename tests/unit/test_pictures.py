@@ -233,6 +233,13 @@ def test_thumbnails_of_every_mode(kind, mode):
         assert image.mode == "RGB"
 
 
+def test_a_thumbnail_of_sixteen_bits_shows_its_greys():
+    out = io.BytesIO()
+    Image.new("I;16", (300, 100), 30_000).save(out, "PNG")
+    with Image.open(io.BytesIO(make_thumbnail(out.getvalue(), 60))) as image:
+        assert image.getpixel((30, 10)) == pytest.approx((117, 117, 117), abs=3)
+
+
 def test_a_thumbnail_is_not_larger_than_the_picture():
     with Image.open(io.BytesIO(make_thumbnail(encoded(size=(30, 20)), 500))) as image:
         assert image.size == (30, 20)
