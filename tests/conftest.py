@@ -50,7 +50,15 @@ def _keys_left(config: pytest.Config) -> list[Path]:
     if factory is None or hasattr(config, "workerinput"):
         return []
     files = [path for path in factory.getbasetemp().rglob("*") if path.is_file() and not path.is_symlink()]
-    return [path for path in files if any(key in path.read_bytes() for key in CANARIES)]
+    return [path for path in files if any(key in _content(path) for key in CANARIES)]
+
+
+def _content(path: Path) -> bytes:
+    """Return what is in a file; nothing, where a process that is just ending has taken it away."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -106,6 +106,8 @@ class ContractServer:
         self._server.should_exit = True
         self._server.force_exit = True
         self._thread.join(10)
+        # A server that is told to end before it has begun leaves its socket open.
+        self._socket.close()
 
 
 def settings(**changes: Any) -> ServiceSettings:

@@ -6,18 +6,21 @@ and it is closed at the end of each file: an async test behind it would find a l
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from hosts import Notebook, Voila
-from lab import Lab
+from lab import PAGE_TIMEOUT, Lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, WebError
 
+HERE = Path(__file__).resolve().parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
     "--no-sandbox",
@@ -28,7 +31,40 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# With QWEN_TESTS_LATE=200 in the environment all that comes a moment later comes so many milliseconds later: frames,
+# `close` of a dialog, what a kernel says, the clipboard. A test that reads what it should have waited for fails then.
+LATE = """(() => {
+    const { requestAnimationFrame: frame, setTimeout: wait, clearTimeout: end } = window;
+    const later = (work) => function (...all) { wait(() => work.apply(this, all), LATE); };
+    let next = 0;
+    const waiting = new Map();
+    window.requestAnimationFrame = (work) => {
+        const id = ++next;
+        waiting.set(id, wait(() => frame((time) => waiting.delete(id) && work(time)), LATE));
+        return id;
+    };
+    window.cancelAnimationFrame = (id) => { end(waiting.get(id)); waiting.delete(id); };
+    const { addEventListener: listen } = EventTarget.prototype;
+    HTMLDialogElement.prototype.addEventListener = function (kind, work, how) {
+        listen.call(this, kind, kind === "close" ? later(work) : work, how);
+    };
+    const heard = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
+    Object.defineProperty(WebSocket.prototype, "onmessage", { ...heard, set(work) { heard.set.call(this, later(work)); } });
+    const { writeText } = window.Clipboard?.prototype ?? {};
+    if (writeText) Clipboard.prototype.writeText = async function (text) {
+        await new Promise((done) => wait(done, LATE));
+        return writeText.call(this, text);
+    };
+})()"""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give them time: before the first test of a host stands its start, and a busy machine is slow."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +79,9 @@ def chromium_path() -> str:
 @pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     """The one Chromium of a file's tests, headless."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PAGE_TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield browser
@@ -60,6 +97,9 @@ def page(browser: Browser) -> Iterator[Page]:
     (those of them that left loopback).
     """
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    if late := int(os.environ.get("QWEN_TESTS_LATE", "0")):
+        context.add_init_script(LATE.replace("LATE", str(late)))
+    context.set_default_timeout(PAGE_TIMEOUT)
     page = context.new_page()
     page.page_errors, page.console_errors, page.urls = [], [], []
     context.on("weberror", lambda e: _is_known(e) or page.page_errors.append(str(e.error)))
@@ -128,9 +168,9 @@ def voila(
 
 
 @pytest.fixture(autouse=True)
-def _tidy_lab(request: pytest.FixtureRequest) -> Iterator[None]:
+def _tidy_hosts(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leave no kernel and no theme to the next test. Set up first, it comes after the page is closed."""
-    lab = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
+    hosts = [request.getfixturevalue(name) for name in ("lab", "notebook") if name in request.fixturenames]
     yield
-    if lab is not None:
-        lab.tidy()
+    for host in hosts:
+        host.tidy()

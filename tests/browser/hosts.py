@@ -6,12 +6,11 @@ import contextlib
 import json
 import socket
 import subprocess
-import sys
 import time
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from lab import PAGE_TIMEOUT, START_TIMEOUT, STOP_TIMEOUT, Lab, _free_port
+from lab import PAGE_TIMEOUT, START_TIMEOUT, STOP_TIMEOUT, Lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -36,15 +35,14 @@ class Notebook(Lab):
             "IdentityProvider": {"token": self.token},
         }
         (self.config_dir / "jupyter_notebook_config.json").write_text(json.dumps(config))
-        self.port = _free_port()
-        arguments = [
-            "--ServerApp.ip=127.0.0.1",
-            f"--ServerApp.port={self.port}",
-            f"--ServerApp.root_dir={self.root}",
-        ]
-        self._process = _spawn(self, ["notebook", *arguments])
-        if not self._answers():
-            raise RuntimeError(f"Notebook did not start:\n{self.log}")
+        self._spawn(
+            lambda port: [
+                "notebook",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={port}",
+                f"--ServerApp.root_dir={self.root}",
+            ]
+        )
 
     def _goto(self, page: Page, tail: str = "") -> None:
         page.goto(f"{self.url}/notebooks{tail.removeprefix('/tree')}?token={self.token}")
@@ -68,16 +66,24 @@ class Voila(Lab):
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
-        self.port = _free_port()
-        self._process = _spawn(
-            self, ["voila", f"--port={self.port}", "--no-browser", "--Voila.ip=127.0.0.1", str(self.root)]
+        self._spawn(
+            lambda port: [
+                "voila",
+                f"--port={port}",
+                "--Voila.port_retries=0",
+                "--Voila.ip=127.0.0.1",
+                "--no-browser",
+                str(self.root),
+            ]
         )
+
+    def _answers(self) -> bool:
         end = time.monotonic() + START_TIMEOUT
         while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
+                return True
             time.sleep(0.1)
-        raise RuntimeError(f"Voilà did not start:\n{self.log}")
+        return False
 
     def stop(self) -> None:
         """End the server, which ends its kernels. Safe to call twice."""
@@ -97,17 +103,4 @@ class Voila(Lab):
         page.goto(
             f"{self.url}/voila/render/{urllib.parse.quote(self._relative(name))}?{query}",
             timeout=2 * PAGE_TIMEOUT,
-        )
-
-
-def _spawn(host: Lab, module: list[str]) -> subprocess.Popen[bytes]:
-    with (host.folder / "server.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", *module],
-            env=host.env,
-            cwd=host.root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
         )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbformat.sign import NotebookNotary
+from waits import drawn
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -103,12 +104,22 @@ class Lab:
             file = self.config_dir / "lab" / "user-settings" / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(settings))
-        for attempt in (1, 2, 3):  # another process may take the free port first
+        self._spawn(
+            lambda port: [
+                "jupyterlab",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={port}",
+                f"--ServerApp.root_dir={self.root}",
+            ]
+        )
+
+    def _spawn(self, module: Callable[[int], list[str]]) -> None:
+        """Start ``python -m`` with what `module` says for a port, and return when the server answers there."""
+        for _ in range(3):  # another process may take the free port first
             self.port = _free_port()
-            arguments = [f"--ServerApp.port={self.port}", f"--ServerApp.root_dir={self.root}"]
             with (self.folder / "server.log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", *arguments],
+                    [sys.executable, "-m", *module(self.port)],
                     env=self.env,
                     cwd=self.root,
                     stdin=subprocess.DEVNULL,
@@ -119,8 +130,7 @@ class Lab:
             if self._answers():
                 return
             self.stop()
-            if attempt == 3:
-                raise RuntimeError(f"JupyterLab did not start:\n{self.log}")
+        raise RuntimeError(f"{type(self).__name__} did not start:\n{self.log}")
 
     def _answers(self) -> bool:
         end = time.monotonic() + START_TIMEOUT
@@ -298,6 +308,7 @@ class Lab:
 
     def run_cell(self, page: Page, index: int, *, wait: bool = True, timeout: float = PAGE_TIMEOUT) -> None:
         """Click into a cell's editor and press Control+Enter."""
+        drawn(page)  # a dialog of ours that was closed gives the focus back with the next frame
         self.cell(page, index).locator(".jp-InputArea-editor .cm-content").click()
         with self._command(page, "notebook:run-cell", timeout=timeout, wait=wait):
             page.keyboard.press("Control+Enter")
@@ -338,6 +349,14 @@ class Lab:
         """Put back what a test may have changed for the next one: kernels, theme."""
         self.shutdown_kernels()
         self._put_settings("@jupyterlab/apputils-extension:themes", {})
+
+    def printed(self, page: Page, index: int) -> str:
+        """What a cell that has run has printed.
+
+        It is read from the notebook and not from the page, which shows a text some frames later.
+        """
+        outputs = page.evaluate(f"index => {_PANEL}.content.model.cells.get(index).outputs.toJSON()", index)
+        return "".join("".join(one.get("text", "")) for one in outputs).strip()
 
     def cell(self, page: Page, index: int) -> Locator:
         """The cell with this index among all cells of the notebook, code or not."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+from waits import closed, seen
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
@@ -14,7 +17,6 @@ class PanelPage:
     def __init__(self, page: Page, number: int = 0) -> None:
         self.page = page
         self.number = number
-        page.set_default_timeout(20_000)
         self.root = page.locator(".qw-panel").nth(number)
 
     def part(self, name: str) -> Locator:
@@ -57,6 +59,18 @@ class PanelPage:
         """Wait until nothing runs."""
         self.root.locator("button.qw-p-stop[disabled]").wait_for(state="attached")
 
+    def says_stopped(self) -> None:
+        """Wait until a place of the grid says that it was stopped."""
+        self.root.locator(".qw-tile[aria-label*='stopped']").first.wait_for()
+
+    def does(self, name: str) -> None:
+        """Press a button that says for a moment when it is done."""
+        with seen(
+            self.page,
+            f"document.querySelectorAll('.qw-panel')[{self.number}].querySelector('.qw-p-{name}.qw-p-done')",
+        ):
+            self.press(name)
+
     def labels(self) -> list[str]:
         return self.root.locator(".qw-tile").evaluate_all("(all) => all.map((el) => el.ariaLabel)")
 
@@ -83,7 +97,7 @@ def explore(panel: PanelPage, *, more: str = "Enter") -> str:
     page.keyboard.press(f"Control+{more}")
     panel.filled(6)
     panel.quiet()
-    assert panel.root.locator(".qw-row-header ins").all_inner_texts() == ["blue", "night"]
+    expect(panel.root.locator(".qw-row-header ins")).to_have_text(["blue", "night"])
     assert panel.root.locator(".qw-column-header").all_inner_texts()[-3:] == ["seed 1", "seed 2", "seed 3"]
 
     # The two rows side by side.
@@ -93,6 +107,7 @@ def explore(panel: PanelPage, *, more: str = "Enter") -> str:
     panel.root.get_by_role("button", name="Compare 2").click()
     page.locator("dialog[open] img").nth(1).wait_for()
     page.keyboard.press("Escape")
+    closed(page)
 
     # The first row back into the box, and out of the panel as a cell.
     panel.root.locator(".qw-row-header").first.hover()
@@ -106,6 +121,5 @@ def explore(panel: PanelPage, *, more: str = "Enter") -> str:
         "(n) => document.querySelectorAll('.qw-p-prompt textarea')[n].value.startsWith('a blue boat')",
         arg=panel.number,
     )
-    panel.press("magic")
-    panel.root.locator("button.qw-p-magic.qw-p-done").wait_for()
+    panel.does("magic")
     return panel.copied()

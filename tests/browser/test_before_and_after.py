@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from waits import closed
 
 import qwen_widgets as qw
 from qwen_widgets.settings import Settings
@@ -35,6 +36,7 @@ def test_before_and_after_are_compared_as_any_two(
     assert "seed 1" in words
     assert "before" in words
     page.keyboard.press("Escape")
+    closed(page)
     # A blind vote is about the edits: two rows of two seeds make two pairs, and none of the photo with itself.
     page.keyboard.press("b")
     page.get_by_role("button", name="Start").click()

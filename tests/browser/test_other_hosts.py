@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
+from waits import IDLE, closed
 
 LOAD = "%load_ext qwen_widgets\n%config QwenMagics.offline_seconds = 0.2"
 BOATS = "%%qwenimage --seeds 1-3 --size 16:9 -o boat\na red boat {at sunset|in the rain}"
@@ -33,12 +35,16 @@ def press(page, *keys: str) -> None:
 
 def leave(page) -> None:
     press(page, "Escape")
+    closed(page)
     page.wait_for_function(ON_TILE)
-    assert page.locator("dialog[open]").count() == 0
 
 
-def is_dark(page) -> bool:
-    return sum(map(int, page.evaluate(PAPER).removeprefix("rgb(").rstrip(")").split(",")[:3])) < 384
+def has_paper(page, theme: str) -> None:
+    """Wait until the viewer's paper is as dark as the theme."""
+    page.wait_for_function(
+        f"(dark) => ({PAPER}.match(/\\d+/g).slice(0, 3).reduce((sum, one) => sum + Number(one), 0) < 384) === dark",
+        arg=theme == "dark",
+    )
 
 
 def look_closer_and_compare(page, shot) -> None:
@@ -89,6 +95,7 @@ def lay_out(page) -> None:
     focus(page)
     press(page, "v")
     page.get_by_role("button", name="as it was").click()
+    closed(page)
     page.get_by_role("columnheader").nth(1).focus()
     press(page, "h")
     assert page.locator(".qw-tile").count() == 4
@@ -115,16 +122,15 @@ def go_on(page) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_grid_lives_in_notebook_7(notebook, page, theme):
     name = f"boats-{theme}"
-    page.set_default_timeout(15_000)
     notebook.set_theme(None, theme)
     notebook.write_notebook(name, [LOAD, BOATS, FRONT_END, CHOSEN])
     notebook.open(page, name)
     notebook.run_all(page)
     page.wait_for_function(FILLED, arg=6)
-    assert notebook.cell_output(page, 2).inner_text().strip() == "front end: live"
-    assert page.locator(".qw-snapshot").count() == 1
-    assert page.locator(".qw-snapshot:visible").count() == 0
-    assert is_dark(page) == (theme == "dark")
+    assert notebook.printed(page, 2) == "front end: live"
+    expect(page.locator(".qw-snapshot")).to_have_count(1)
+    expect(page.locator(".qw-snapshot:visible")).to_have_count(0)
+    has_paper(page, theme)
     notebook.screenshot(page, f"notebook7-{theme}")
 
     cells = page.evaluate(CELLS)
@@ -135,7 +141,7 @@ def test_the_grid_lives_in_notebook_7(notebook, page, theme):
     assert page.evaluate(CELLS) == cells
     notebook.run_cell(page, 3)
     # The kernel has read the page's messages in their order, those before this cell first.
-    assert notebook.cell_output(page, 3).inner_text().strip() == "[4] 2 (2, 7)"
+    assert notebook.printed(page, 3) == "[4] 2 (2, 7)"
 
     cells = page.evaluate(CELLS)
     for opened in (False, True):
@@ -144,28 +150,31 @@ def test_the_grid_lives_in_notebook_7(notebook, page, theme):
             press(page, *(["Enter"] if opened else []), *keys)
             while page.locator("dialog[open]").count():
                 press(page, "Escape")
-            # A command that came through would be seen at the latest when the page has had time for it.
-            page.evaluate("() => new Promise((done) => requestIdleCallback(() => requestIdleCallback(done)))")
+            # A command that came through would be seen at the latest when the page has had time for it,
+            closed(page)
+            page.evaluate(IDLE)
             assert page.evaluate(CELLS) == cells, (keys, opened)
+    # or, a cell that was run, when the kernel has come to the next one.
+    notebook.run_cell(page, 3)
+    cells[3][3] = 1 + max(cell[3] for cell in cells)
+    assert page.evaluate(CELLS) == cells
     focus(page)
     notebook.save(page)
     assert page.foreign_urls() == []
-    notebook.tidy()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_grid_lives_in_voila(voila, page, theme):
-    page.set_default_timeout(15_000)
     # Voilà's own template asks a CDN for its icons: it is let ask, and gets no answer.
     page.route("**/*fontawesome*/**", lambda route: route.abort())
     voila.write_notebook(f"boats-{theme}", [LOAD, BOATS, FRONT_END])
     voila.open(page, f"boats-{theme}", theme)
     page.wait_for_function(FILLED, arg=6)
     # Voilà executes as nbclient does, and is no place for the static view all the same.
-    assert "front end: live" in page.inner_text("body")
+    expect(page.locator("body")).to_contain_text("front end: live")
     assert page.locator(".qw-viewer").count() == 1
-    assert page.locator(".qw-snapshot:visible").count() == 0
-    assert is_dark(page) == (theme == "dark")
+    expect(page.locator(".qw-snapshot:visible")).to_have_count(0)
+    has_paper(page, theme)
     voila.screenshot(page, f"voila-{theme}")
     look_closer_and_compare(page, lambda what: voila.screenshot(page, f"voila-{what}-{theme}"))
     choose(page)

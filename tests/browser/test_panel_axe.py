@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from panel_stage import PanelPage
+from waits import still
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
@@ -23,6 +24,7 @@ def test_the_panel(lab, page, theme):
     panel.ready()
 
     def violations():
+        still(page)
         found = axe.Axe().run(page, context=".qw-panel").response["violations"]
         return [f"{one['id']}: {[node['html'][:200] for node in one['nodes'][:4]]}" for one in found]
 

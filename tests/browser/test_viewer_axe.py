@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from viewer_stage import PROMPTS, Stage, make_view, pictures
+from waits import still
 
 from qwen_widgets.grid.choices import Choices, Vote
 from qwen_widgets.grid.page import render_viewer_page
@@ -39,7 +40,7 @@ def full_view():
 
 def violations(page) -> list[str]:
     # What fades in is not yet what it will be.
-    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+    still(page)
     found = axe.Axe().run(page).response["violations"]
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:4]]}" for one in found]
 
@@ -76,14 +77,15 @@ def test_the_viewer_and_all_its_dialogs(page, scheme):
         stage.deliver()
         assert page.locator("dialog[open]").count() == 1, name
         assert violations(page) == [], name
-        stage.press("Escape")
+        stage.leave()
     stage.focus_on(0, 0)
     stage.press("b")
     page.get_by_role("button", name="start").click()
     assert violations(page) == []
-    stage.press("Escape", "v")
+    stage.leave()
+    stage.press("v")
     page.locator(".qw-view select[aria-label=size]").select_option("tabs")
-    stage.press("Escape")
+    stage.leave()
     assert violations(page) == []
 
 

@@ -139,6 +139,10 @@ def test_two_fingers_zoom(stage):
     for apart in (70, 90, 100):
         touch("touchMove", apart)
     touch("touchEnd", 0)
+    # The page hears of a finger's moves when a frame is due.
+    stage.page.wait_for_function(
+        f"Math.abs(document.querySelector('.qw-lens').getBoundingClientRect().width / {box['width']} - 2) < 0.2"
+    )
     assert lens_box(stage)["width"] == pytest.approx(2 * before, rel=0.1)
 
 
@@ -228,7 +232,7 @@ def test_hover_shows_the_one_whose_side_the_pointer_is_on(stage):
 
 
 def test_blink_changes_twice_a_second_and_not_at_all_where_motion_is_unwanted(stage):
-    stage.page.clock.install(time=1_000_000)
+    stage.stop_clock()
     stage.open(make_view())
     for place in ((0, 0), (1, 0)):
         stage.focus_on(*place)
@@ -239,7 +243,7 @@ def test_blink_changes_twice_a_second_and_not_at_all_where_motion_is_unwanted(st
         changes.append(shown(stage)[0])
         stage.page.clock.run_for(100)
     # A flash is a pair of opposing changes; three a second are allowed.
-    assert sum(a != b for a, b in itertools.pairwise(changes)) in (3, 4)
+    assert sum(a != b for a, b in itertools.pairwise(changes)) == 3
     stage.page.emulate_media(reduced_motion="reduce")
     stage.press("m", *"mmmm")
     still = shown(stage)
@@ -255,9 +259,12 @@ def test_the_difference_of_a_picture_with_itself_is_black(stage):
     stage.open(make_view(), {**pictures(make_view()), (2, 0): picture("red")})
     compare(stage, (0, 0), (1, 0))
     stage.press("m", "m", "m", "m")
-    stage.page.wait_for_function("[...document.querySelectorAll('.qw-lens')].every((i) => i.complete)")
 
     def middle() -> tuple[int, ...]:
+        stage.page.wait_for_function(
+            "[...document.querySelectorAll('.qw-lens')].every((i) => i.complete && i.naturalWidth)"
+        )
+        stage.settle()
         shot = Image.open(io.BytesIO(stage.page.locator(".qw-stage").screenshot())).convert("RGB")
         return shot.getpixel((shot.width // 2, shot.height // 2))
 
@@ -275,6 +282,24 @@ def test_choices_are_made_in_the_closer_look_too(stage):
     stage.page.locator(".qw-closer").get_by_role("button", name="pick").click()
     stage.press("Escape")
     assert stage.tile(0, 0).get_attribute("aria-label") == "prompt 0, seed 1, kept, 5 stars, picked A"
+
+
+def test_opened_again_before_the_page_has_heard_of_its_end_it_is_whole(stage):
+    stage.open(make_view())
+    stage.focus_on(0, 0)
+    stage.press("Enter")
+    # Between two frames: `close` comes with the next one.
+    stage.page.evaluate(
+        """() => {
+            for (const key of ['Escape', 'Enter'])
+                document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, composed: true }));
+        }"""
+    )
+    stage.settle()
+    assert stage.count(".qw-closer[open] .qw-lens") == 1
+    stage.press("Escape")
+    assert stage.focus == "prompt 0, seed 1"
+    assert stage.count(".qw-lens") == 0
 
 
 def test_what_moderation_flagged_is_blurred_until_asked_for(stage):

@@ -10,6 +10,7 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from viewer_stage import Stage, make_view, pictures
+from waits import drawn
 
 import qwen_widgets as qw
 from qwen_widgets.grid.page import render_viewer_page
@@ -293,5 +294,6 @@ def test_in_the_exported_viewer(page, tmp_path):
     page.locator(".qw-tile").first.focus()
     for key in ("Enter", ".", "Escape", "Escape", "b", "Escape", "v", "Escape"):
         page.keyboard.press(key)
+        drawn(page)
     assert page.title() == f"{' '.join(PAYLOADS[0].split())} · qwen_widgets"
     check(page, page.locator(".qw-row-header").count())

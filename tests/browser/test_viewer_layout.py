@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from playwright.sync_api import expect
 from viewer_stage import PROMPTS, Stage, make_view, pictures
 
 from qwen_widgets.grid.marks import mark
@@ -229,7 +230,7 @@ def many(rows: int = 24, columns: int = 5) -> GridView:
 
 def test_of_a_large_grid_those_in_view_come_first_and_all_of_them_in_the_end(stage):
     page = stage.page
-    page.clock.install()
+    stage.stop_clock()
     view = many()
     stage.open(view)
     stage.settle()
@@ -247,7 +248,7 @@ def test_of_a_large_grid_those_in_view_come_first_and_all_of_them_in_the_end(sta
 def test_a_tile_far_away_is_reached_by_keys_and_has_its_picture(stage):
     page = stage.page
     # Nothing comes by itself here: the clock stands.
-    page.clock.install()
+    stage.stop_clock()
     stage.open(many())
     stage.focus_on(0, 0)
     stage.press(*["ArrowDown"] * 23, "End")
@@ -269,7 +270,7 @@ def test_a_tile_far_away_is_reached_by_keys_and_has_its_picture(stage):
 
 def test_fewer_tiles_on_a_side_bring_the_pictures_of_those_that_were_far(stage):
     page = stage.page
-    page.clock.install()
+    stage.stop_clock()
     stage.open(many())
     stage.page.locator(".qw-row-header").first.focus()
     stage.press("v")
@@ -282,6 +283,7 @@ def test_fewer_tiles_on_a_side_bring_the_pictures_of_those_that_were_far(stage):
 
 def test_zoom_goes_from_thumbnails_to_one_picture_across(stage):
     stage.open(make_view())
+    stage.page.wait_for_function("[...document.images].every((img) => img.naturalWidth)")
     slider = stage.page.get_by_role("slider", name="size of the pictures")
     width = "document.querySelector('.qw-box').getBoundingClientRect().width"
     slider.fill("1")
@@ -398,7 +400,7 @@ def test_at_360_pixels_a_finger_does_all_of_it(browser):
     for kind, x in (("touchStart", 280), ("touchMove", 180), ("touchMove", 90), ("touchEnd", None)):
         points = [] if x is None else [{"x": x, "y": box["y"] + 200}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert page.locator(".qw-lens").get_attribute("alt") == "prompt 0, seed 2"
+    expect(page.locator(".qw-lens")).to_have_attribute("alt", "prompt 0, seed 2")
     closer.get_by_role("button", name="close").tap()
     assert stage.tile(0, 0).get_attribute("aria-label") == "prompt 0, seed 1, kept, 4 stars, picked A"
     context.close()

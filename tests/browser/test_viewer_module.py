@@ -81,7 +81,7 @@ def test_the_grid_grows_by_rows_and_columns(stage):
 
 
 def test_seconds_tick_only_while_something_runs(stage):
-    stage.page.clock.install(time=1_000_000)
+    stage.stop_clock(1_000_000)
     view = make_view("r" + "w" * 11)
     cells = (replace(view.cells[0], since=999_996.0), *view.cells[1:])
     stage.open(replace(view, cells=cells))
@@ -95,7 +95,7 @@ def test_seconds_tick_only_while_something_runs(stage):
 
 
 def test_seconds_start_at_naught_where_the_kernels_clock_is_off(stage):
-    stage.page.clock.install(time=1_000_000)
+    stage.stop_clock(1_000_000)
     view = make_view("r" + "w" * 11)
     stage.open(replace(view, cells=(replace(view.cells[0], since=990_000.0), *view.cells[1:])))
     assert stage.tile(0, 0).inner_text() == "0 s"
@@ -209,7 +209,7 @@ def test_keys_stay_inside_but_the_hosts_own_combinations_pass(stage):
         "d",
         "Escape",
     ):
-        stage.page.keyboard.press(key)
+        stage.press(key)
     # Control itself is a key, too; alone it does nothing anywhere.
     assert set(stage.log("keys")) <= {"Control"}
     stage.page.wait_for_function("document.activeElement.matches('.qw-tile')")
@@ -246,7 +246,7 @@ def test_hostile_words_make_no_element_no_dialog_and_no_request(stage):
     )
     for place in (0, 1):
         stage.tile(0, place).click()
-        stage.page.keyboard.press("Escape")
+        stage.press("Escape")
     assert stage.count("script") == 0
     assert stage.count("b:not(.qw-title, .qw-told > b, .qw-dialog-top > b)") == 0
     assert stage.page.evaluate(

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from viewer_stage import make_view, picture, pictures
+from waits import closed
 
 from qwen_widgets.grid.choices import Choices, Vote
 from qwen_widgets.grid.page import render_viewer_page
@@ -32,7 +33,7 @@ def test_it_shows_everything_and_asks_for_nothing(open_page):
     view = make_view("s" * 10 + "rf", running=True)
     page = open_page(render_viewer_page(view, pictures(view), Choices().with_stars(0, 1, 3), ACTIONS))
     assert page.locator(".qw-tile img").count() == 10
-    assert page.evaluate(
+    page.wait_for_function(
         "[...document.querySelectorAll('.qw-tile img')].every((img) => img.naturalWidth === 160)"
     )
     assert page.locator(".qw-tile").nth(1).get_attribute("aria-label").endswith("3 stars")
@@ -58,11 +59,13 @@ def test_the_viewers_functions_work_in_it(open_page):
     page.keyboard.press("c")
     assert page.locator(".qw-closer[open] .qw-lens").count() == 2
     page.keyboard.press("Escape")
+    closed(page)
     page.keyboard.press("ArrowUp")
     tile.focus()
     page.keyboard.press(".")
     assert page.locator(".qw-actions pre").inner_text() == ACTIONS[0, 0][0].text
     page.keyboard.press("Escape")
+    closed(page)
     page.keyboard.press("b")
     assert page.locator(".qw-vote caption").inner_text() == "who wins, of 1 vote"
     page.keyboard.press("Escape")

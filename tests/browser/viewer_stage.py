@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 
 from PIL import Image
+from waits import drawn
 
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.marks import mark
@@ -115,6 +116,7 @@ class Stage:
 
     def __init__(self, page) -> None:
         self.page = page
+        self.stands = False
         self.dialogs = []
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
 
@@ -151,11 +153,24 @@ class Stage:
         self.viewer.show(view, pictures(view) if thumbnails is None else thumbnails)
         self.settle()
 
+    def stop_clock(self, now: float = 1_000_000) -> None:
+        """Let the page's clock stand at this second: it goes on by ``page.clock.run_for`` alone."""
+        # Playwright's goes on with the real one until it is told to pause.
+        self.page.clock.install(time=now - 600)
+        self.page.clock.pause_at(now)
+        self.stands = True
+
     def settle(self) -> None:
         """Wait until what changed is drawn: that is in the next animation frame."""
-        self.page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+        if self.stands:
+            self.page.clock.run_for(40)
+        else:
+            drawn(self.page)
+
+    def leave(self) -> None:
+        """Close what is open, and wait until the focus is back."""
+        self.press("Escape")
+        assert self.count("dialog[open]") == 0
 
     def deliver(self) -> list[dict]:
         """Bring what the page has sent to the widget, and its answers back. Return the messages."""
@@ -169,6 +184,15 @@ class Stage:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+            if key == "Escape":
+                self.hear_close()
+
+    def hear_close(self) -> None:
+        """Wait until the page has heard that a dialog was closed: that comes with the next frame."""
+        if self.stands:
+            self.page.wait_for_function("(window.frames_seen = (window.frames_seen ?? 0) + 1) % 4 === 0")
+        else:
+            drawn(self.page)
 
     def focus_on(self, row: int, column: int) -> None:
         self.tile(row, column).evaluate("(el) => el.focus()")

@@ -91,6 +91,11 @@ async def make_rig(
     # Times the scale: 0.05 s without a Retry-After, looks into the history after 20, 40, 80 and 160 ms.
     monkeypatch.setattr(pacing, "DEFAULT_RETRY", 5.0)
     monkeypatch.setattr(reconcile, "SETTLE", (2.0, 4.0, 8.0, 16.0))
+    # Not scaled as the rest: on a busy machine what is answered at once can still take a second.
+    deadline = pacing.deadline
+    monkeypatch.setattr(
+        pacing, "deadline", lambda known, *, scale=1.0: max(deadline(known, scale=scale), 8.0)
+    )
 
     def make(timeouts: Timeouts = PATIENT, *, base_url: str | None = None) -> Rig:
         client = make_client(timeouts, base_url=base_url)

@@ -28,6 +28,8 @@ CANARY = "canary-5f0e9b7c1d-key"
 #: Patient enough for a busy machine; tests of a silent server take IMPATIENT.
 PATIENT = Timeouts(connect=5, read=5, whole_call=10, whole_download=20)
 IMPATIENT = Timeouts(connect=0.25, read=0.25, whole_call=0.6, whole_download=0.8, grace=0.1)
+#: For a silence beside which something has to arrive, however busy the machine is.
+IN_TIME = Timeouts(connect=5, read=2, whole_call=3, whole_download=5, grace=0.1)
 
 FINAL = {"stored", "rejected", "failed", "expired", "invalid_output"}
 RESUMABLE = {"submitted", "completed", "unknown"}

@@ -142,6 +142,9 @@ class Exchange:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+        # Until then the socket is still open: whoever is told of the end could send something into it.
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
 
     async def hang(self) -> None:
         """Say nothing until the test is over."""

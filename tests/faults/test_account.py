@@ -200,7 +200,7 @@ def test_a_lost_answer_is_not_adopted_from_under_its_row(
     engine, _ = archive.studio().engine()
     engine.time_scale = 0.001
     hosted.on_submit(lose_answer)
-    hosted.on_history(reply(500), times=5)
+    hosted.on_history(reply(500), times=None)
     grid = qw.generate("a red fox", seeds=7, sizes="256x256")
     assert grid[0, 0].state == "unknown"
     hosted.forget("history")

@@ -410,7 +410,7 @@ async def test_a_stop_ends_the_cooldown_at_once(server, rig):
     while not rig.engine.gate.delay():
         await asyncio.sleep(0)
     rig.stop.set()
-    updates = await asyncio.wait_for(running, 5)
+    updates = await asyncio.wait_for(running, 60)
     assert "stopped" in {update.state for update in updates}
     assert (
         rig.engine.ledger.wait(
@@ -518,9 +518,10 @@ async def test_a_machine_that_has_slept_polls_at_once_on_new_connections(server,
     await asyncio.sleep(0.05)
     began = time.monotonic()
     jump[0] = 3600.0
-    [update] = await asyncio.wait_for(running, 10)
+    [update] = await asyncio.wait_for(running, 40)
     assert update.state == "stored"
-    assert time.monotonic() - began < 5
+    # The next look would have come after 50.
+    assert time.monotonic() - began < 30
     [submit], [result] = server.submits, server.requests("result")
     assert submit.connection != result.connection
 
@@ -552,6 +553,12 @@ async def test_two_runs_of_one_engine_buy_each_picture_once(server, rig):
     first, second = await asyncio.gather(rig.run(seeds="1-4"), rig.run(seeds="1-4"))
     assert {update.state for update in first + second} == {"stored"}
     assert len(server.submits) == 4
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """What is under way may take its time: no deadline comes before it."""
+    monkeypatch.setattr(pacing, "deadline", lambda *_args, **_options: 60.0)
 
 
 @pytest.fixture
@@ -590,9 +597,10 @@ async def test_two_engines_on_one_ledger_buy_each_picture_once(server, rig, anot
     assert sum(update.cached for update in updates) == 6
 
 
+@pytest.mark.usefixtures("patient")
 async def test_another_kernels_failure_is_followed_to_its_end(server, rig, another):
     async def slow(x):
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.5)
         await reply(422, "no")(x)
 
     server.on_submit(slow, times=None)
@@ -605,11 +613,12 @@ async def test_another_kernels_failure_is_followed_to_its_end(server, rig, anoth
     assert len(server.submits) == 1
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_another_kernel_finished_between_plan_and_run_is_not_bought_again(server, rig, another):
     """At the time of the plan it was under way there; when the run begins it is stored."""
     from qwen_widgets.core.sweep import plan_sweep
 
-    server.seconds = 0.2
+    server.seconds = 1.5
     first = asyncio.create_task(rig.run())
     await server.reached("result", 1)
     late = another()
@@ -626,8 +635,9 @@ async def test_a_retry_of_what_was_found_since_buys_nothing(server, rig, another
     from qwen_widgets.core.sweep import plan_sweep
 
     server.on_submit(lose_answer)
-    server.on_history(reply(500), times=4)
+    server.on_history(reply(500), times=None)
     assert (await rig.one()).state == "unknown"
+    server.forget("history")
     late = another()
     plan = await late.plan(plan_sweep("a red fox", seeds="7", sizes=(256, 256)), retry=True)
     assert (plan.count("buy"), len(plan.closing)) == (1, 1)
@@ -648,19 +658,20 @@ async def test_who_overslept_its_lease_follows_instead_of_buying_again(server, r
     server.seconds = 0.5
     rig.engine = another()
     [other] = await rig.run()
-    [update] = await asyncio.wait_for(sleeper, 10)
+    [update] = await asyncio.wait_for(sleeper, 60)
     assert (other.state, update.state) == ("stored", "stored")
     assert len(server.submits) == 1
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_the_user_gave_up_is_not_brought_back(server, rig):
     """`%qwen forget` while it is polled."""
-    server.seconds = 0.3
+    server.seconds = 1.5
     running = asyncio.create_task(rig.run())
     await server.reached("result", 1)
     [record] = rig.engine.ledger.wait(lambda db: db.history())
     rig.engine.ledger.wait(lambda db: db.move(record.id, "expired", note="the user gave it up"))
-    [update] = await asyncio.wait_for(running, 10)
+    [update] = await asyncio.wait_for(running, 60)
     assert update.state == "expired"
     assert await rig.state() == "expired"
     assert len(server.submits) == 1
@@ -671,7 +682,7 @@ async def test_silence_ends_everywhere(server, make_rig, monkeypatch):
     monkeypatch.setattr(pacing, "deadline", lambda *_args, **_options: 0.3)
     for route in ("submit", "result", "history", "picture"):
         server.on(route, accepted(hang) if route == "submit" else hang, times=None)
-    update = await asyncio.wait_for(make_rig(IMPATIENT).one(), 20)
+    update = await asyncio.wait_for(make_rig(IMPATIENT).one(), 60)
     assert (update.state, type(update.error)) == ("unknown", UnknownOutcomeError)
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rig import CANARY, IMPATIENT, check_invariants
+from rig import CANARY, IN_TIME, check_invariants
 from server import (
     OPTIMIZER,
     accepted,
@@ -231,7 +231,7 @@ async def test_killed_it_is_taken_up_again_and_nothing_is_asked_twice(
 
 
 async def test_a_silent_enhancer_leaves_a_row_to_take_up(server, make_rig):
-    rig = make_rig(IMPATIENT)
+    rig = make_rig(IN_TIME)
     server.on_result(hang, times=None)
     server.on_submit(contract)
     task = asyncio.create_task(rig.enhance())

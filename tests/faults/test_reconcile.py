@@ -76,7 +76,9 @@ async def test_a_history_that_failed_once_proves_no_absence(server, rig):
     assert len(server.submits) == 1
 
 
-async def test_a_history_that_failed_once_still_finds(server, rig):
+async def test_a_history_that_failed_once_still_finds(server, rig, monkeypatch):
+    # Two looks, however busy the machine is: those whose time has passed are one.
+    monkeypatch.setattr(reconcile, "SETTLE", (2.0, 200.0))
     server.on_submit(lose_answer)
     server.on_history(reply(500))
     assert (await rig.one()).state == "stored"
@@ -363,7 +365,7 @@ async def test_dates_that_contradict_each_other_end_and_prove_nothing(server, ri
 
     server.on_submit(reset)
     server.on_history(elsewhere, times=None)
-    update = await asyncio.wait_for(rig.one(), 20)
+    update = await asyncio.wait_for(rig.one(), 60)
     assert update.state == "unknown"
     assert "contradict" in update.error.message
     assert len(server.submits) == 1
@@ -410,7 +412,7 @@ async def test_what_a_dead_kernel_was_sending_is_found(server, rig, ledger):
 
 async def test_older_than_a_week_it_has_expired(server, rig):
     server.on_submit(lose_answer)
-    server.on_history(reply(500), times=4)
+    server.on_history(reply(500), times=None)
     await rig.one()
     rig.engine.clock = Clock(wall=lambda: time.time() + reconcile.KEPT + 60)
     update = await rig.one()
@@ -443,8 +445,9 @@ async def test_a_key_that_is_refused_meanwhile_ends_the_looking(server, rig):
 
 async def test_two_kernels_look_for_the_same_row_and_one_works_on_it(server, rig, make_rig):
     server.on_submit(reset)
-    server.on_history(reply(500), times=4)
+    server.on_history(reply(500), times=None)
     assert (await rig.one()).state == "unknown"
+    server.forget("history")
     await asyncio.gather(rig.one(), make_rig().one())
     assert (await rig.one()).state == "stored"
     assert len(server.predictions) == 1
@@ -469,5 +472,5 @@ async def test_a_free_service_that_loses_every_answer_ends(server, rig):
     """I7: at the embedded service what is lost is asked for anew, and not for ever."""
     rig.engine.free = True
     server.on_submit(reset, times=None)
-    assert (await asyncio.wait_for(rig.one(), 20)).state == "rejected"
+    assert (await asyncio.wait_for(rig.one(), 60)).state == "rejected"
     assert len(server.submits) == 2

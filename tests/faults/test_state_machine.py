@@ -99,7 +99,7 @@ class Purchases(RuleBasedStateMachine):
 
     def do(self, work):
         async def in_time():
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(90):
                 return await work
 
         return self.loop.run_until_complete(in_time())

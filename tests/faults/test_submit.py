@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from rig import CANARY, IMPATIENT, PATIENT, a_request, full_traceback
+from rig import CANARY, IMPATIENT, IN_TIME, PATIENT, a_request, full_traceback
 from server import (
     Behaviour,
     accepted,
@@ -167,9 +167,9 @@ REFUSED_STATUS = [400, 404, 405, 413, 415, 422]
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=ids)
-async def test_an_id_that_can_be_read_is_accepted(case, server, client, impatient):
+async def test_an_id_that_can_be_read_is_accepted(case, server, make_client):
     server.on_submit(case.does)
-    prediction = await (impatient if case.silent else client).submit(a_request())
+    prediction = await make_client(IN_TIME if case.silent else PATIENT).submit(a_request())
     assert [prediction.id] == list(server.predictions)
     assert len(server.submits) == 1
 
@@ -430,10 +430,12 @@ async def test_a_broken_write_is_unknown(impatient, monkeypatch):
 # --- nothing left this machine ----------------------------------------------------------------------------
 
 
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture
@@ -451,9 +453,9 @@ def full_port() -> Iterator[int]:
             each.close()
 
 
-async def test_a_refused_connection_is_not_sent(make_client):
+async def test_a_refused_connection_is_not_sent(make_client, closed_port):
     with pytest.raises(NotSentError):
-        await make_client(base_url=f"http://127.0.0.1:{closed_port()}").submit(a_request())
+        await make_client(base_url=f"http://127.0.0.1:{closed_port}").submit(a_request())
 
 
 async def test_a_connection_that_never_stands_is_not_sent(make_client, full_port):
@@ -538,9 +540,9 @@ async def test_a_proxy_setting_that_cannot_be_used_is_named_without_its_password
     assert "secret" not in str(caught.value)
 
 
-async def test_loopback_is_never_asked_through_a_proxy(server, client, monkeypatch):
+async def test_loopback_is_never_asked_through_a_proxy(server, client, monkeypatch, closed_port):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
     assert (await client.submit(a_request())).id in server.predictions
 
 
@@ -550,7 +552,7 @@ async def test_loopback_is_never_asked_through_a_proxy(server, client, monkeypat
 @pytest.mark.parametrize("case", ACCEPTED, ids=ids)
 async def test_what_is_accepted_is_stored(case, server, make_rig):
     server.on_submit(case.does)
-    rig = make_rig(IMPATIENT if case.silent else PATIENT)
+    rig = make_rig(IN_TIME if case.silent else PATIENT)
     update = await rig.one()
     assert update.state == "stored", update.error
     assert len(server.submits) == 1
@@ -668,8 +670,8 @@ async def test_after_a_429_a_single_probe_goes(server, rig):
     assert len(server.predictions) == 8
 
 
-async def test_what_is_not_sent_is_tried_again_and_then_told(server, make_rig):
-    rig = make_rig(base_url=f"http://127.0.0.1:{closed_port()}")
+async def test_what_is_not_sent_is_tried_again_and_then_told(server, make_rig, closed_port):
+    rig = make_rig(base_url=f"http://127.0.0.1:{closed_port}")
     update = await rig.one()
     assert update.state == "rejected"
     assert isinstance(update.error, NotSentError)

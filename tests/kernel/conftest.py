@@ -8,6 +8,16 @@ from pathlib import Path
 import pytest
 from kernels import NEWEST, VERSIONS, Kernel, NoOverlay, overlay
 
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give them time: kernels start and answer slowly on a busy machine."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(600))
+
 
 @pytest.fixture
 def start_kernel(

@@ -24,7 +24,7 @@ from jupyter_client.kernelspec import KernelSpec
 ROOT = Path(__file__).resolve().parent.parent.parent
 VERSIONS = ("6.31.0", "7.2.0", "7.4.0")
 NEWEST = VERSIONS[-1]
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0  # seconds; it takes 1 to 2 on an idle machine
 # These now and then leave queued requests unread when a reply goes out at the same moment (seen in 1 of 30 to 1 of
 # 1,000 rounds of five cells, with nothing of ours loaded); the next connection wakes them. Mended in 7.4.0.
 # https://github.com/ipython/ipykernel/issues/1554
@@ -53,7 +53,7 @@ def overlay(version: str) -> Path:
             [*pip, "--target", str(making / "site"), f"ipykernel=={version}"],
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=300,
             check=False,
         )
         if done.returncode:
@@ -381,7 +381,7 @@ class Kernel:
         value = result.answers.pop(0) if result and result.answers else ""
         self._post("stdin", self._client.session.msg("input_reply", {"value": value}))
 
-    def until(self, predicate: Callable[[], Any], timeout: float = 30, what: str = "it") -> Any:
+    def until(self, predicate: Callable[[], Any], timeout: float = 60, what: str = "it") -> Any:
         """Wait until the predicate is true of what has been read so far, and return its value."""
         end = time.monotonic() + timeout
         quiet = time.monotonic()
@@ -412,7 +412,7 @@ class Kernel:
             visitor.poll(200)  # nothing comes; it is the time for the handshake
 
     def iopub_until(
-        self, predicate: Callable[[Message], Any], timeout: float = 30, *, since: int | Result = 0
+        self, predicate: Callable[[Message], Any], timeout: float = 60, *, since: int | Result = 0
     ) -> Message:
         """Wait for an iopub message for which the predicate is true, and return the first one.
 
@@ -449,7 +449,7 @@ class Kernel:
         self._results[msg_id] = Result(self, msg_id, code, start=len(self.log), **more)
         return self._post("shell", message)
 
-    def _request(self, channel: str, type_: str, content: dict[str, Any], timeout: float = 30) -> Message:
+    def _request(self, channel: str, type_: str, content: dict[str, Any], timeout: float = 60) -> Message:
         start = len(self.log)
         msg_id = self._post(channel, self._client.session.msg(type_, content))
         return self.until(
@@ -490,7 +490,7 @@ class Kernel:
         """Return the live view of a request, finished or not."""
         return self._results[msg_id]
 
-    def wait(self, msg_id: str, timeout: float = 60) -> Result:
+    def wait(self, msg_id: str, timeout: float = 120) -> Result:
         """Wait until the request is answered and its idle has come."""
         result = self._results[msg_id]
         what = f"reply and idle for {result.code[:60]!r} (status: {result.status}, idle: {result.idle})"
@@ -498,7 +498,7 @@ class Kernel:
         return result
 
     def run(
-        self, code: str, timeout: float = 60, allow_stdin: bool = True, answers: Iterable[str] = ()
+        self, code: str, timeout: float = 120, allow_stdin: bool = True, answers: Iterable[str] = ()
     ) -> Result:
         """Run a cell to its end. An error is in the result, not raised; `.check()` raises it."""
         return self.wait(self.send(code, allow_stdin=allow_stdin, answers=answers), timeout)
@@ -508,7 +508,7 @@ class Kernel:
         answer = self._request("shell", "complete_request", {"code": code, "cursor_pos": len(code)})
         return list(answer.content["matches"])
 
-    def run_all(self, codes: Sequence[str], timeout: float = 60) -> list[Result]:
+    def run_all(self, codes: Sequence[str], timeout: float = 120) -> list[Result]:
         """Queue all cells at once, as "Run All" does, and wait until each is answered: ok, error or aborted."""
         ids = [self.send(code) for code in codes]
         results = [self._results[i] for i in ids]

@@ -37,7 +37,7 @@ def test_nbclient_saves_a_readable_small_notebook(
     empty = len(nbformat.writes(notebook))
     (tmp_path / "work").mkdir()
     client = NotebookClient(
-        notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": str(tmp_path / "work")}}
+        notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(tmp_path / "work")}}
     )
     client.execute(env=child_env(tmp_path / "kernel"))
     saved = nbformat.writes(notebook)
@@ -56,7 +56,7 @@ def test_a_terminal_shows_a_line_and_the_paths(
         env=child_env(tmp_path / "ipython"),
         cwd=str(tmp_path),
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
     try:
         shell.expect_exact("In [1]: ")
@@ -94,7 +94,7 @@ def test_a_script_gets_its_grid_and_its_output_stays_its_own(
         env=child_env(tmp_path / "script"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     assert done.stdout == ("(1, 2) ['stored', 'stored'] (256, 256) 0.0\n[True, True, False, False] []\n")

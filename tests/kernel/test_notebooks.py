@@ -18,7 +18,7 @@ def test_a_notebook_runs_from_its_first_to_its_last_cell(name, tmp_path, child_e
     book = nbformat.read(FOLDER / name, as_version=4)
     nbformat.validate(book)
     client = NotebookClient(
-        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute(env=child_env(tmp_path))
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]

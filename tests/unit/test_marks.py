@@ -104,9 +104,9 @@ def test_a_different_prompt_is_not_marked_at_all():
     ],
 )
 def test_the_longest_prompts_are_marked_in_no_time(prompt, against):
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert shown(mark(prompt, against)) == prompt
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_a_short_prompt_is_shown_in_full():

@@ -502,7 +502,7 @@ function lineLabel(head, {axes, row, column}, but) {
 function makeCloser(env) {
 	let shown = /** @type {Tile[]} */ ([]);
 	let [mode, active, front, split, fitted, timer] = [0, 0, 0, 0.5, 0, 0];
-	/** Its offset in parts of a pane, so that it is the same place in all of them. */
+	/** Its offset in parts of a pane: the same place in all of them. */
 	const lens = {scale: 1, x: 0, y: 0};
 	let panes = /** @type {HTMLElement[]} */ ([]);
 	/** @type {Map<Tile, HTMLImageElement>} */
@@ -529,6 +529,7 @@ function makeCloser(env) {
 	const under = make("div.under", words, make("div.tools", modeBar, ...groups));
 	const el = make("dialog.dialog.closer", {"aria-label": "look closer", tabindex: -1}, stage, divider, under);
 	on(el, "close", () => {
+		if (el.open) return;
 		stop();
 		images.clear();
 		stage.replaceChildren();
@@ -653,13 +654,13 @@ function makeCloser(env) {
 			const text = make("div", promptOf((!comparing() && whole) || parts), make("small", facts));
 			return make("div.line", comparing() && make("span.letter", LETTERS[at]), text);
 		});
-		// Put there only when it is other words: a live region speaks of every change.
+		// Only when it is other words: a live region speaks of every change.
 		if (words.textContent !== seen.map(one => one.textContent).join("")) words.replaceChildren(...seen);
 		for (const [at, one] of [...words.children].entries()) one.classList.toggle("qw-active", at === active);
 		marks.draw(env.choices.of(shown[active].at));
 		pick.hidden = comparing();
 		aria(pick, {pressed: shown[0].el.matches(".qw-picked")});
-		// Not `disabled`: that would throw the focus, and with it the arrow keys, out of the dialog.
+		// Not `disabled`: that would throw the focus, and the arrow keys, out of the dialog.
 		for (const [at, press] of [back, forth].entries())
 			aria(press, {disabled: shown.some(tile => env.step(tile, [0, 2 * at - 1]) === tile)});
 	}
