@@ -125,6 +125,7 @@ def save_anew(page, path):
     assert download.value.suggested_filename.endswith(".html")
     download.value.save_as(path)
     page.keyboard.press("Escape")
+    closed(page)
 
 
 def label(page, at: int) -> str:
