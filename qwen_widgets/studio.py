@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 import threading
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import PromptsLike, Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
+from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.lines import plan_line, reworded_line, short_line
@@ -36,6 +36,7 @@ from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
 from qwen_widgets.portal import portal
+from qwen_widgets.runs import beside_others, keep_choices, know_others
 from qwen_widgets.settings import Settings, Sources
 
 #: Seconds between two refreshes of the views; jupyter_server drops messages above 1,000 a second.
@@ -58,6 +59,8 @@ class Job:
     enhancing: Enhancing | None = None
     #: US dollars that the run may cost, None for the setting.
     max_cost: float | None = None
+    #: What the ledger had of the grid when the run began; another grid of the same run may have grown.
+    others: Sweep | None = None
 
 
 class Studio(Sources):
@@ -405,6 +408,8 @@ class Studio(Sources):
         grid._watchers.append(changed.set)
         refreshing = asyncio.create_task(self._refresh(grid, changed))
         try:
+            if job.others is not None:
+                await know_others(grid, job.plan, job.engine, job.others)
             async for update in job.engine.run(job.plan, job.stop):
                 grid._apply(update)
         finally:
@@ -447,10 +452,9 @@ class Studio(Sources):
         if view not in grid._views:
             grid._views.append(view)
 
-    def chosen(self, grid: Grid) -> None:
-        """Keep a grid's choices in the ledger."""
-        text = json.dumps(grid.choices.to_json())
-        self.ledger().wait(lambda db: db.write_choices(grid.run_id, text))
+    def chosen(self, grid: Grid, before: Choices) -> Choices:
+        """Keep a grid's choices in the ledger, where those of another grid of the same run stay."""
+        return self.ledger().wait(partial(keep_choices, grid, before))
 
     def wait(self, running: Future[None], timeout: float | None) -> None:
         """Wait for a run to end; on the portal's own thread (a user's callback) it goes on inside of the call."""
@@ -522,7 +526,7 @@ class Studio(Sources):
             if not way.buys:
                 stop.set()
             await job.engine.ledger.run(partial(_write_run, job))
-            grid._begin(sweep, job.plan, stop.set, stoppable=True)
+            grid._begin(job.sweep, job.plan, stop.set, stoppable=True)
             begun = True
             await self._drive(job)
         except QwenError as error:
@@ -540,7 +544,9 @@ class Studio(Sources):
 
 
 def _write_run(job: Job, db: Store) -> None:
+    """Write a run down; what another grid of the same run has added to it meanwhile comes into this one."""
     grid = job.grid
+    job.sweep, job.others = beside_others(grid.run_id, job.sweep, db)
     db.write_run(grid.run_id, grid.provider.name, grid.title, job.sweep.to_json(), float(job.plan.cost))
 
 

@@ -183,6 +183,24 @@ class Sweep:
         _check_count(len(requests), CAP)
         return Sweep(rows, seeds, requests)
 
+    def beside(self, kept: Sweep) -> Sweep:
+        """Return the sweep with what another one of the same run holds beside it, each thing at its place in that one.
+
+        Two grids of one run grow apart where each is extended: `kept` is what the ledger has. Its places stay what they
+        are, because choices are kept by place; what only this one asks for comes behind.
+        """
+        known = {_row_key(row): row for row in self.rows}
+        rows = tuple(known.get(_row_key(row), row) for row in kept.rows)
+        begun_alike = rows == self.rows[: len(rows)] and kept.seeds == self.seeds[: len(kept.seeds)]
+        if begun_alike and kept.requests.keys() <= self.requests.keys():
+            return self
+        return replace(replace(kept, rows=rows).joined(self), notes=self.notes)
+
+
+def _row_key(row: Row) -> str:
+    """Return what names a row whatever a catalogue says of its model meanwhile."""
+    return row.request(0 if row.model.takes_seed else None, check=False).key
+
 
 def _seed_order(seed: int | None) -> tuple[bool, int]:
     return seed is None, seed or 0

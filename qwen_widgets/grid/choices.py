@@ -77,6 +77,20 @@ class Choices:
             return self
         return replace(self, votes=(*self.votes, vote))
 
+    def over(self, before: Choices, others: Choices) -> Choices:
+        """Return others' choices and, on top of them, what has changed from `before` to these."""
+        cells = dict(others.cells)
+        cells |= {
+            place: self[place] for place in {*before.cells, *self.cells} if self[place] != before[place]
+        }
+        known, dropped = ({vote.id for vote in votes} for votes in (others.votes, before.votes))
+        dropped -= {vote.id for vote in self.votes}
+        votes = (*others.votes, *(vote for vote in self.votes if vote.id not in known))
+        return Choices(
+            MappingProxyType({place: choice for place, choice in cells.items() if choice != Choice()}),
+            tuple(vote for vote in votes if vote.id not in dropped),
+        )
+
     def _with(self, row: int, column: int, choice: Choice) -> Choices:
         cells = {**self.cells, (row, column): choice}
         if choice == Choice():

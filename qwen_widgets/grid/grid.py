@@ -62,8 +62,8 @@ class Runner(Protocol):
     def show(self, grid: Grid) -> None:
         """Show the grid in the front end."""
 
-    def chosen(self, grid: Grid) -> None:
-        """Keep the grid's choices."""
+    def chosen(self, grid: Grid, before: Choices) -> Choices:
+        """Keep the grid's choices, which were others `before`; return them with those of other grids of its run."""
 
     def wait(self, running: Future[None], timeout: float | None) -> None:
         """Wait for a run to end, so many seconds, on whichever thread; TimeoutError."""
@@ -340,10 +340,10 @@ class Grid:
     def choices(self, choices: Choices) -> None:
         if choices == self._choices:
             return
-        self._choices = choices
-        self._runner.chosen(self)
+        before, self._choices = self._choices, choices
+        self._choices = self._runner.chosen(self, before)
         for view in tuple(self._views):
-            view.choose(choices)
+            view.choose(self._choices)
 
     @property
     def cost(self) -> float:

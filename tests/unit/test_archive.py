@@ -119,3 +119,48 @@ def test_a_key_is_found_in_the_systems_keyring_and_kept_there(
     monkeypatch.setattr("qwen_widgets.settings.keyring", None)
     with pytest.raises(SettingsError, match="keyring can't be used"):
         studio.save_key(KEY)
+
+
+def test_two_grids_of_one_run_that_both_grow_lose_nothing(
+    hosted: ContractServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = qw.generate("a red fox", seeds="1-2", sizes="256x256", title="foxes")
+    restart(monkeypatch)
+    one, other = qw.grid(made.run_id), qw.grid(made.run_id)
+    one.add(prompts="a blue fox")
+    one[1, 0].rating = 5
+    # What the other one asks for stands behind, so that the five stars stay with the blue fox.
+    other.add(prompts="a green fox")
+    assert other.prompts == ("a red fox", "a blue fox", "a green fox")
+    assert {cell.state for cell in other} == {"stored"}
+    assert [other[1, 0].path, other[2, 0].request.prompt] == [one[1, 0].path, "a green fox"]
+    one.add(seeds="3")
+    assert len(hosted.submits) == 2 + 2 + 2 + 2
+    restart(monkeypatch)
+    again = qw.grid(made.run_id)
+    assert again.prompts == ("a red fox", "a blue fox", "a green fox")
+    assert again.seeds == (1, 2, 3)
+    assert len(again) == 8
+    assert {cell.state for cell in again} == {"stored"}
+    assert [cell.request.prompt for cell in again if cell.rating] == ["a blue fox"]
+
+
+def test_two_grids_of_one_run_keep_each_others_choices(hosted: ContractServer) -> None:
+    made = qw.generate("a red fox", seeds="1-3", sizes="256x256")
+    other = qw.grid(made.run_id)
+    made[0, 0].rating = 5
+    other[0, 1].mark = "keep"
+    assert (other[0, 0].rating, other[0, 1].mark) == (5, "keep")
+    made[0, 0].rating = 0
+    again = qw.grid(made.run_id)
+    assert [(cell.rating, cell.mark) for cell in again] == [(0, ""), (0, "keep"), (0, "")]
+    assert made[0, 1].mark == "keep"
+
+
+def test_one_grid_alone_keeps_its_places_when_its_rows_are_written_again(hosted: ContractServer) -> None:
+    grid = qw.generate("a {red|blue} fox", seeds="1-2", sizes="256x256")
+    grid.add(seeds="3")
+    grid.add(prompts="a green fox")
+    assert [cell.request.prompt for cell in grid][::3] == ["a red fox", "a blue fox", "a green fox"]
+    assert qw.grid(grid.run_id).sweep.requests.keys() == grid.sweep.requests.keys()
+    assert len(hosted.submits) == 9

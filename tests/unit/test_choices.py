@@ -74,3 +74,14 @@ def test_a_vote_is_read_from_a_message():
 )
 def test_a_vote_that_cannot_be_is_none(change):
     assert read_vote({**VOTE, **change}, 2, 1) is None
+
+
+def test_changes_go_on_top_of_others_choices():
+    before = Choices().with_stars(0, 0, 3).with_vote(Vote(1, 0, 0, 1, 0))
+    others = before.with_mark(0, 0, "keep").with_stars(1, 1, 2).with_vote(Vote(2, 0, 0, 1, None))
+    mine = before.with_stars(0, 1, 5).with_vote(Vote(3, 0, 0, 1, 1))
+    both = mine.over(before, others)
+    assert both.cells == {(0, 0): Choice(3, "keep"), (1, 1): Choice(2), (0, 1): Choice(5)}
+    assert [vote.id for vote in both.votes] == [1, 2, 3]
+    assert Choices().over(before, others) == Choices().with_stars(1, 1, 2).with_vote(Vote(2, 0, 0, 1, None))
+    assert both.over(both, both) == both
