@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from qwen_widgets.core.catalogue import changes
+from qwen_widgets.core.enhancer import LONGEST, optimizer
 from qwen_widgets.core.errors import UnavailableError
 from qwen_widgets.core.model_schema import further_names
 from qwen_widgets.core.models import MODELS, SHELF, Model
@@ -36,7 +37,7 @@ def refresh_catalogue() -> list[str]:
         raise UnavailableError(
             "The catalogue came without a model that can be read; what was known stays.", next_step=""
         )
-    before = SHELF.models
+    before = [*SHELF.models[: len(MODELS)], optimizer()]
     here.ledger().wait(lambda db: db.write_catalogue(provider.name, found.to_json()))
     here.learn(again=True)
     after = SHELF.models
@@ -48,7 +49,7 @@ def refresh_catalogue() -> list[str]:
     lines = [
         f"{provider.title} lists {plural(len(found.entries), 'model')}, {_date()}{more if further else ''}."
     ]
-    lines += changes(before[: len(MODELS)], after) or [
+    lines += changes(before, [*after, optimizer()]) or [
         "The built-in models have the limits and prices they had."
     ]
     if found.unread:
@@ -68,6 +69,9 @@ def model_lines(text: str = "") -> list[str]:
     mine = [model for model in known if model.id in built_in and _has(model, needle)]
     more = [model for model in known if model.id not in built_in and _has(model, needle)]
     lines = [_model_line(model) for model in mine]
+    enhancer = optimizer()
+    if _has(enhancer, needle):
+        lines.append(_enhancer_line(enhancer))
     if needle:
         lines += [_model_line(model) for model in more[:_LISTED]]
     if not lines:
@@ -83,6 +87,11 @@ def model_lines(text: str = "") -> list[str]:
             f"Catalogue of {_date(kept[1])}, with {len(more):,} more models: %qwen models TEXT finds them."
         )
     return lines
+
+
+def _enhancer_line(model: Model) -> str:
+    facts = (f"{money(float(model.price))} a text", f"prompt ≤ {LONGEST:,} characters", "-e", model.id)
+    return f"{model.name:<23} {' · '.join(facts)}"
 
 
 def _has(model: Model, needle: str) -> bool:

@@ -141,7 +141,11 @@ class Studio(Sources):
         if mark == SHELF.source and not again:
             return
         kept = self.ledger().wait(lambda db: db.read_catalogue(mark[1]))
-        SHELF.learn(Catalogue.from_json(kept[0]).models() if kept is not None else (), mark)
+        if kept is None:
+            SHELF.learn((), mark)
+        else:
+            told = Catalogue.from_json(kept[0])
+            SHELF.learn(told.models(), mark, prices=told.prices)
 
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""

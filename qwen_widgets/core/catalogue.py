@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from qwen_widgets.core.answers import integer
+from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import clean
 from qwen_widgets.core.model_schema import FILLED, Input
 from qwen_widgets.core.models import LEAST_PRICE, MODELS, Model, Size
@@ -112,6 +113,15 @@ class Catalogue:
             for name, title, kind, price, inputs in values["models"]
         )
         return cls(tuple(entries), values["unread"])
+
+    @property
+    def prices(self) -> dict[str, Decimal]:
+        """What is to be learned beside the models: the price of an enhanced prompt."""
+        return {
+            entry.id: entry.price
+            for entry in self.entries
+            if makes_text(entry.id) and entry.price is not None
+        }
 
     def models(self) -> list[Model]:
         """Return what is to be learned of it: the built-in models with its limits, and the others that can be used."""
@@ -340,7 +350,8 @@ def changes(before: Iterable[Model], after: Iterable[Model]) -> list[str]:
             continue
         said = []
         if new.price != old.price:
-            said.append(f"${old.price.normalize():f} → ${new.price.normalize():f} a picture")
+            what = "a text" if makes_text(old.id) else "a picture"
+            said.append(f"${old.price.normalize():f} → ${new.price.normalize():f} {what}")
         if new.max_prompt != old.max_prompt:
             said.append(f"prompt ≤ {old.max_prompt} → {new.max_prompt} characters")
         if new.limits != old.limits:

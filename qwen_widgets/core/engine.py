@@ -7,7 +7,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from typing import Literal
 
@@ -297,10 +297,19 @@ class Engine:
             price = said[priced_by]
             what = "a text" if makes_text(model.id) else "a picture"
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
+                total = sum(
+                    (
+                        said.get(_priced_by(plan.requests[k]), p)
+                        for k, p in plan.prices.items()
+                        if plan.actions[k] == "buy"
+                    ),
+                    Decimal(0),
+                )
+                enough = total.quantize(Decimal("0.01"), ROUND_CEILING)
                 raise BudgetError(
                     f"the API asks ${price.normalize():f} for {what} of {model.name}, and "
                     f"${model.price.normalize():f} was expected; nothing was bought.",
-                    next_step="A limit for this run accepts it: --max-cost 1 (max_cost=1 in Python).",
+                    next_step=f"A limit for this run accepts it: --max-cost {enough} (max_cost={enough} in Python).",
                 )
             prices[key] = price
         return replace(plan, prices=prices)

@@ -8,13 +8,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.models import Model, Size
+from qwen_widgets.core.models import SHELF, Model, Size
 from qwen_widgets.core.request import InputPicture
 
 #: The model behind it; it makes text, so it is no picture's model and not among those.
@@ -30,6 +30,12 @@ BOTH = "both"
 #: Characters of a prompt; no model takes near so many.
 LONGEST = 10_000
 _ADDRESS = re.compile(r"https?://\S+")
+
+
+def optimizer() -> Model:
+    """Return the model behind it, at the price that an account's catalogue has told."""
+    price = SHELF.prices.get(OPTIMIZER.id)
+    return OPTIMIZER if price is None else replace(OPTIMIZER, price=price)
 
 
 def makes_text(model_id: str) -> bool:
@@ -67,7 +73,6 @@ class TextRequest:
     seed = None
     images: ClassVar[tuple[InputPicture, ...]] = ()
     size = Size(0, 0)
-    model = OPTIMIZER
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
@@ -81,6 +86,11 @@ class TextRequest:
                 "enhance: the prompt holds half of a surrogate pair, which can't be sent; remove it."
             )
         check_style(self.style)
+
+    @property
+    def model(self) -> Model:
+        """Who is asked."""
+        return optimizer()
 
     @cached_property
     def key(self) -> str:

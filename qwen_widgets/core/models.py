@@ -278,12 +278,21 @@ class Shelf:
         self._lock = threading.Lock()
         #: Whose catalogue was learned last, None for nobody's.
         self.source: Hashable = None
+        #: Prices of what makes no pictures and stands on no shelf, by id; US dollars.
+        self.prices: Mapping[str, Decimal] = MappingProxyType({})
 
-    def learn(self, models: Iterable[Model], source: Hashable = None) -> None:
-        """Take up a catalogue's models, in place of those of an earlier one."""
+    def learn(
+        self,
+        models: Iterable[Model],
+        source: Hashable = None,
+        *,
+        prices: Mapping[str, Decimal] = MappingProxyType({}),
+    ) -> None:
+        """Take up a catalogue's models and further prices, in place of those of an earlier one."""
         learned = {model.id: model for model in models}
         with self._lock:
             self._models = MappingProxyType(self._built_in | learned)
+            self.prices = MappingProxyType(dict(prices))
             self.source = source
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 
@@ -49,7 +50,10 @@ async def test_another_price_than_expected_stops_and_nothing_is_bought(amount, s
     with pytest.raises(BudgetError, match=r"asks \$.* was expected; nothing was bought\.$") as caught:
         await planned(rig)
     assert "\n" not in caught.value.message
-    assert "max_cost" in caught.value.next_step
+    # What it names is enough, and no more than that.
+    asked = re.search(r"max_cost=([\d.]+)", caught.value.next_step)
+    assert asked is not None
+    assert 0 <= Decimal(asked[1]) - 3 * Decimal(str(amount)) < Decimal("0.01")
     assert server.submits == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from rig import CANARY
-from server import Exchange, FaultServer, envelope, lose_answer, reply
+from server import OPTIMIZER, Exchange, FaultServer, envelope, lose_answer, reply
 
 import qwen_widgets as qw
 from qwen_widgets import archive, catalogue
@@ -105,7 +105,7 @@ def test_limits_are_taken_up_and_kept_for_new_kernels(
 def test_the_list_is_bounded_and_dated(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue.refresh_catalogue()
     restart(monkeypatch)
-    assert len(catalogue.model_lines()) == len(MODELS) + 1
+    assert len(catalogue.model_lines()) == len(MODELS) + 2  # the enhancer, and the date
     assert "1,001 more models: %qwen models TEXT finds them" in catalogue.model_lines()[-1]
     lines = catalogue.model_lines("model-1")
     assert len(lines) == 22
@@ -310,6 +310,21 @@ def test_what_a_refreshed_catalogue_says_is_held_to_a_price_of_now(hosted: Fault
     assert any("$0.03 → $0.05" in line for line in catalogue.refresh_catalogue())
     hosted.on("price", envelope({"price": 0.05}))
     assert studio().prepare("a red fox", seeds=1).plan.cost == Decimal("0.05")
+
+
+def test_the_price_of_an_enhanced_prompt_is_taken_up_too(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted.models = [{"model_id": OPTIMIZER, "base_price": 0.003}, listed(QWEN)]
+    assert "prompt-optimizer        $0.001 a text" in "\n".join(catalogue.model_lines())
+    assert "prompt-optimizer: $0.001 → $0.003 a text" in catalogue.refresh_catalogue()
+    restart(monkeypatch)
+    assert "prompt-optimizer        $0.003 a text" in "\n".join(catalogue.model_lines("optimizer"))
+    hosted.on("price", envelope({"price": 0.003}), times=None)
+    assert qw.enhance("a red fox").cost == 0.003
+    # It makes no pictures, and is none of the models that do.
+    with pytest.raises(InputError, match="there is no such model"):
+        qw.generate("a red fox", seeds=1, models=OPTIMIZER)
 
 
 def test_a_built_in_model_has_one_price_whatever_is_asked_of_it(hosted: FaultServer) -> None:
