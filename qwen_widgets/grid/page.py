@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,9 +20,11 @@ from markupsafe import Markup
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.marks import brief
 from qwen_widgets.grid.snapshot import picture_kind, widest_tile
+from qwen_widgets.grid.styles import style_sheet
 from qwen_widgets.grid.view import Action, CellView, GridView
 
 _NO_CHOICES = Choices()
+_STATIC = Path(__file__).parent / "static"
 #: What a row stands for; a column is a seed.
 _ROW_AXES = ("prompt", "model", "size")
 _NO_ACTIONS: Mapping[tuple[int, int], Sequence[Action]] = MappingProxyType({})
@@ -149,4 +152,4 @@ def _script() -> str:
 
 @lru_cache(maxsize=1)
 def _style() -> str:
-    return _read("viewer.css") + _read("page.css")
+    return style_sheet(_STATIC / "viewer.css") + _read("page.css")

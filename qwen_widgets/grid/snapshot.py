@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
 from qwen_widgets.grid.choices import Choice, Choices
 from qwen_widgets.grid.marks import Parts, brief
+from qwen_widgets.grid.styles import style_sheet
 from qwen_widgets.grid.view import CellView, GridView, RowView
 
 # What GitHub's page and an average notebook leave for a table, in pixels.
@@ -202,7 +203,7 @@ def _template() -> Template:
 @lru_cache(maxsize=1)
 def _sheet() -> Markup:
     """Return the style sheet without its comments and line breaks: it is saved with every notebook."""
-    text = files("qwen_widgets.grid").joinpath("static/snapshot.css").read_text(encoding="utf-8")
+    text = style_sheet(Path(__file__).parent / "static" / "snapshot.css")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s*([{};,])\s*", r"\1", text)
     return Markup(re.sub(r"\s+", " ", text).strip())  # noqa: S704 - the package's own file

@@ -15,6 +15,7 @@ import anywidget
 from qwen_widgets.core.errors import clean
 from qwen_widgets.grid.choices import MOST_STARS, VERDICTS, Choices, Vote, is_whole, read_vote
 from qwen_widgets.grid.page import cell_of, head_of, render_viewer_page, words
+from qwen_widgets.grid.styles import style_sheet
 from qwen_widgets.grid.view import Action, CellView, GridView
 
 _T = TypeVar("_T")
@@ -72,9 +73,9 @@ class Viewer(anywidget.AnyWidget):
     something, it is the same as no answer.
     """
 
-    # Paths and not text: with ANYWIDGET_HMR=1, and only then, anywidget watches them.
+    # A path and not a text: with ANYWIDGET_HMR=1, and only then, anywidget watches it.
     _esm = _STATIC / "viewer.js"
-    _css = _STATIC / "viewer.css"
+    _css = style_sheet(_STATIC / "viewer.css")
 
     def __init__(
         self,

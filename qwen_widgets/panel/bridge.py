@@ -10,6 +10,7 @@ import anywidget
 from traitlets import Dict, Unicode
 
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.grid.styles import style_sheet
 
 _STATIC = Path(__file__).parent / "static"
 #: The fields that the page sends with a press, and the kind of each; a dropdown's is the place in its options.
@@ -33,7 +34,7 @@ class Bridge(anywidget.AnyWidget):
     """
 
     _esm = _STATIC / "panel.js"
-    _css = _STATIC / "panel.css"
+    _css = style_sheet(_STATIC / "panel.css")
 
     #: What Copy as magic and Copy as Python copy.
     magic = Unicode().tag(sync=True)

@@ -281,7 +281,7 @@ def test_the_files_that_are_no_python_are_there() -> None:
     package = files("qwen_widgets")
     assert package.joinpath("py.typed").is_file()
     static = package.joinpath("grid", "static")
-    for name in ("viewer.js", "viewer.css", "snapshot.html", "snapshot.css"):
+    for name in ("viewer.js", "viewer.css", "colours.css", "snapshot.html", "snapshot.css"):
         assert static.joinpath(name).read_text(encoding="utf-8").strip(), name
 
 
