@@ -40,7 +40,7 @@ def write_cell(sweep: Sweep, *, title: str = "") -> str:
     extra = sweep.rows[0].extra if sweep.rows else ()
     options += [f"--input {quoted(f'{name}={write_value(value)}')}" for name, value in extra]
     if title:
-        options.append(f"--title {quoted(title)}")
+        options.append(write_title(title))
     prompts = []
     for r, row in enumerate(sweep.rows):
         if by_prompt[row.prompt][0] is not row and common is not None:
@@ -135,6 +135,13 @@ def literal(prompt: str) -> str:
     return re.sub(r"([\\{}|])", r"\\\1", prompt) if re.search(r"[{}|]|\\[\\{}|]", prompt) else prompt
 
 
+def write_title(title: str) -> str:
+    """Return a heading as an option; one that begins as an option does must hang on its name."""
+    return f"--title{'=' if title.startswith('-') else ' '}{quoted(title)}"
+
+
 def quoted(text: str) -> str:
-    """Return a text as a value of an option, its own quotes made single."""
+    """Return a text as a value of an option; with both kinds of quotes in it, its double ones made single."""
+    if '"' in text and "'" not in text:
+        return f"'{text}'"
     return '"' + text.replace('"', "'") + '"'

@@ -78,7 +78,9 @@ class Controls(HasTraits):
 
     @validate("seeds")
     def _check_seeds(self, proposal: Any) -> str:
-        values = syntax.parse_seeds(proposal["value"], cap=MOST_SEEDS).values
+        values = syntax.parse_seeds(proposal["value"]).values
+        if len(values) > MOST_SEEDS:
+            raise InputError(f"seeds: {len(values)} are asked for, and a panel takes at most {MOST_SEEDS}.")
         return write_seeds(values)
 
     @validate("size")
@@ -115,6 +117,13 @@ class Controls(HasTraits):
                 f"images: {len(proposal['value'])} were given; no model takes more than {MOST_IMAGES}."
             )
         return tuple(proposal["value"])
+
+    @validate("max_cost")
+    def _check_cost(self, proposal: Any) -> float | None:
+        value: float | None = proposal["value"]
+        if value is not None and not value >= 0:
+            raise InputError(f"max cost {value!r}: it is a number of US dollars, such as 2.50.")
+        return value
 
     @validate("style")
     def _check_style(self, proposal: Any) -> str:
@@ -221,6 +230,8 @@ class Controls(HasTraits):
         values = self._seeds
         if (self.seed, self.count) != (values[0], len(values)):
             self.seeds = write_seeds(seeds_from(self.seed, self.count))
+            # At the top of the range they may be the same as before, which nobody is told of.
+            self._seeds_changed(None)
 
     @property
     def _seeds(self) -> tuple[int, ...]:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets as w
-from traitlets import HasTraits, TraitError
+from traitlets import HasTraits
 
 from qwen_widgets.core.enhancer import OPTIMIZER, STYLES
-from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import HIGHEST_SEED, Model
 from qwen_widgets.grid.describe import money
 from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, STEP
-from qwen_widgets.panel.words import as_html, sentence
+from qwen_widgets.panel.words import as_html, in_words
 
 #: Buttons: what is pressed, its text, its tooltip. Those without a text are drawn by the style sheet.
 _BUTTONS = {
@@ -36,7 +36,7 @@ _BUTTONS = {
 _CHOSEN = ("ratio", "model", "style")
 #: Texts of a place of their own, and what a page reads them out as.
 _PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-error": "alert",
-           "model-error": "alert", "changes": "", "image-error": "alert", "pictures": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+           "model-error": "alert", "changes": "", "image-error": "alert", "pictures": "", "remarks": "", "sides": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
 
 
 #: The first word of an error's sentence, and where it is shown.
@@ -141,13 +141,7 @@ class Form:
         """Show an error where it belongs, and return its words; None takes the last one away."""
         for place in {*_BELONGS.values(), "message"}:
             self.say(place, "")
-        text, place = "", "message"
-        if isinstance(error, QwenError):
-            text = sentence(error)
-        elif isinstance(error, TraitError):
-            text = f"that can't be used: {error}"
-        elif error is not None:
-            text = f"A fault in qwen_widgets: {type(error).__name__}: {error}"
+        text, place = "" if error is None else in_words(error), "message"
         if isinstance(error, InputError):
             # A sentence about a field begins with the field's name.
             place = _BELONGS.get(text.split(" ", 1)[0].rstrip(":"), place)
@@ -218,12 +212,13 @@ class Form:
         c, b, p = self.controls, self.buttons, self.places
         rows: list[tuple[str, list[w.Widget]]] = [
             ("prompts", [c["prompt"], p["length"], p["prompt-error"]]),
+            ("error", [p["remarks"]]),
             ("words", [c["style"], b["enhance"]]),
             ("suggested", [c["suggestion"], p["changes"], b["accept"], b["dismiss"]]),
             ("pictures", [p["pictures"], c["files"], b["clear"]]),
             ("error", [p["image-error"]]),
             ("pair", [c["ratio"], c["model"]]),
-            ("custom", [c["width"], c["height"], c["linked"]]),
+            ("custom", [c["width"], c["height"], c["linked"], p["sides"]]),
             ("error", [p["size-error"], p["model-error"]]),
             ("seedline", [c["slider"], c["seed"], b["die"], c["seed_locked"]]),
             ("pair", [c["count"], b["last"]]),

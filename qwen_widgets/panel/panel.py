@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from typing import Any, Unpack
 
 import ipywidgets
 from traitlets import Bool, Int, TraitError, Unicode
 
 from qwen_widgets import archive
 from qwen_widgets.core import syntax
-from qwen_widgets.core.errors import InputError, QwenError
-from qwen_widgets.core.models import DEFAULT_RATIO, MODELS, PRESETS, find_model
-from qwen_widgets.core.pacing import Stop
-from qwen_widgets.core.request import KEPT, InputPicture
-from qwen_widgets.core.sweep import ModelsLike, SeedsLike, Sweep, read_models, read_seeds
+from qwen_widgets.core.errors import BudgetError, InputError, KeyRefusedError, QwenError, SettingsError
+from qwen_widgets.core.models import MODELS, PRESETS, find_model
+from qwen_widgets.core.request import KEPT
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
 from qwen_widgets.panel.bridge import Bridge, read_fields
 from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
 from qwen_widgets.panel.editing import Editing, uploaded
 from qwen_widgets.panel.form import Form
+from qwen_widgets.panel.given import PanelOptions, check_names, first_values
+from qwen_widgets.panel.host import attend
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
+from qwen_widgets.panel.runs import Ask, Runs
 from qwen_widgets.panel.steps import Steps
-from qwen_widgets.panel.words import as_magic, as_python, sentence
+from qwen_widgets.panel.words import as_magic, as_python, limits, remarks, sentence
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
@@ -41,6 +43,10 @@ _LOOKED_AT = ("prompt", "title", "suggestion", "images", "fit", "size", "ratio",
               "compact", "locked")  # fmt: skip
 _PRESSES = ("clear", "enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset",
             "fields")  # fmt: skip
+#: Refused before anything was bought, by the controls or settings as they were.
+_REFUSALS = (InputError, BudgetError, KeyRefusedError, SettingsError)
+#: Whether the page, and no cell of the notebook, sets the traits: nobody else hears what their observers raise.
+_FROM_PAGE = ContextVar("qwen_widgets_from_page", default=False)
 
 
 def _shown(work: Callable[..., None]) -> Callable[..., None]:
@@ -48,24 +54,15 @@ def _shown(work: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(work)
     def guarded(self: Panel, *args: Any) -> None:
+        token = _FROM_PAGE.set(True)
         try:
             work(self, *args)
         except Exception as error:  # noqa: BLE001
             self._say(error)
+        finally:
+            _FROM_PAGE.reset(token)
 
     return guarded
-
-
-@dataclass(eq=False)
-class _Ask:
-    """A run that waits for its turn, with the controls as they were."""
-
-    plan: Callable[[Sequence[InputPicture]], Sweep]
-    #: None while its pictures are being read.
-    sweep: Sweep | None
-    title: str
-    max_cost: float | None
-    stop: Stop = field(default_factory=Stop)
 
 
 class Panel(Controls):
@@ -94,10 +91,15 @@ class Panel(Controls):
         An earlier run's id, as in ``grid.run_id``: its grid is opened, and goes on.
     title : str
         Heading of the grid.
-    locked : sequence of str
-        What can't be changed in the page: ``prompt``, ``title``, ``size``, ``seeds``, ``model``.
+    locked : str or sequence of str
+        What can't be changed in the page: ``prompt``, ``title``, ``size``, ``seeds``, ``model``, ``images``.
     compact : bool
         Only what a slide needs: the prompt, the line before the run, and the buttons.
+
+    Attributes
+    ----------
+    widget : ipywidgets.Widget
+        The panel for a container of other widgets: ``VBox([label, panel.widget])``.
 
     Raises
     ------
@@ -115,49 +117,27 @@ class Panel(Controls):
     #: What went wrong last.
     message = Unicode(read_only=True)
 
-    def __init__(
-        self,
-        prompt: str = "",
-        *,
-        seeds: SeedsLike | None = None,
-        size: str = DEFAULT_RATIO,
-        models: ModelsLike | None = None,
-        max_cost: float | None = None,
-        images: object = (),
-        fit: bool = False,
-        run: str | None = None,
-        title: str = "",
-        locked: Sequence[str] = (),
-        compact: bool = False,
-    ) -> None:
+    def __init__(self, prompt: str = "", **options: Unpack[PanelOptions]) -> None:
         super().__init__()
+        try:
+            check_names(options)
+            self._build(prompt, options)
+        except (QwenError, TraitError, TypeError) as error:
+            # What was typed is wrong, and not the forty lines that have found it out.
+            raise error.with_traceback(None) from None
+
+    def _build(self, prompt: str, options: PanelOptions) -> None:
         #: Changes of the controls so far.
         self._looks = 0
         self._pending: list[Future[None]] = []
         self._closed = False
         self._last = ""
+        #: What is told in the page, whether a control has been changed since, and whether the line has said the same.
+        self._told: Exception | None = None
+        self._changed_since = self._in_line = False
         self._rewording = Rewording(self)
-        self._turn: asyncio.Lock | None = None
-        self._queue: list[_Ask] = []
-        #: The run whose turn it is.
-        self._current: _Ask | None = None
-        self._runs: list[Future[None]] = []
-        chosen = read_models(models)
-        values = read_seeds(seeds, None)[0] if seeds is not None else seeds_from(syntax.draw_seed(), 4)
-        self._first: dict[str, Any] = {
-            "prompt": prompt,
-            "title": title,
-            "size": size,
-            "seeds": write_seeds(values),
-            "model": ",".join(model.name for model in chosen),
-            "max_cost": max_cost,
-            "fit": fit,
-            "images": tuple(images) if isinstance(images, list | tuple) else (images,),
-            "locked": tuple(locked),
-            "compact": compact,
-            "seed_locked": True,
-            "linked": False,
-        }
+        self._runs = Runs(self._perform, self._say, self._moved)
+        self._first = first_values(prompt, options)
         self._editing = Editing()
         self.observe(self._read_images, names=["images", "fit"])
         for name, value in self._first.items():
@@ -167,7 +147,7 @@ class Panel(Controls):
         # With the limits and prices of the account's catalogue, where it has been asked for.
         offered = tuple(find_model(model.id) for model in MODELS)
         self._form = Form(self._press)
-        self._form.offer(offered, chosen)
+        self._form.offer(offered, self._models)
         # Before the dropdown shows it: models that are run together are an option of their own.
         self.observe(lambda _: self._form.offer(offered, self._models), names="model")
         self._form.offer_sizes(PRESETS)
@@ -179,8 +159,8 @@ class Panel(Controls):
         self._form.controls["files"].observe(self._files, names="value")
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
         self.observe(self._changed, names=list(_LOOKED_AT))
-        if run is not None:
-            self._open(run)
+        if (run := options.get("run")) is not None:
+            self._open(run, ("prompt", *options) if prompt else tuple(options))
         self._changed()
 
     # --- running ----------------------------------------------------------------------------------------
@@ -203,32 +183,12 @@ class Panel(Controls):
         plan = self._planned()
         # Pictures that are still fetched are waited for in the background.
         sweep = None if self._editing.reading else plan(self._editing.settled())
-        ask = _Ask(plan, sweep, self.title, self.max_cost)
         self._steps.record(self.prompt)
         self._last = self.seeds
         self._say(None)
-        self._queue.append(ask)
-        self._runs = [one for one in self._runs if not one.done()]
-        self._runs.append(portal.submit(self._one(ask)))
-        self._tell()
+        self._runs.add(Ask(plan, sweep, self.title, self.max_cost))
 
-    async def _one(self, ask: _Ask) -> None:
-        """Wait for the turn, and run; on the portal."""
-        if self._turn is None:
-            self._turn = asyncio.Lock()
-        try:
-            async with self._turn:
-                self._current = ask
-                self._queue.remove(ask)
-                await self._perform(ask)
-        except Exception as error:  # noqa: BLE001
-            self._say(error)
-        finally:
-            self._current = None
-            self._tell()
-            self._changed()
-
-    async def _perform(self, ask: _Ask) -> None:
+    async def _perform(self, ask: Ask) -> None:
         if ask.sweep is None:
             await self._editing.ready()
             ask.sweep = ask.plan(self._editing.settled())
@@ -251,14 +211,12 @@ class Panel(Controls):
 
     def stop(self) -> None:
         """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
-        for ask in (*self._queue, self._current):
-            if ask is not None:
-                ask.stop.set()
+        self._runs.stop()
         self._rewording.stop()
         if self.grid is not None:
             # A run that was begun in the grid itself, too.
             self.grid.stop()
-        self._tell()
+        self._moved()
 
     def wait(self, timeout: float | None = None) -> Panel:
         """Wait for all runs to end.
@@ -272,12 +230,7 @@ class Panel(Controls):
         ------
         TimeoutError
         """
-        if portal.here:
-            raise QwenError(
-                "panel.wait() would wait for itself: a run calls this code, and goes on behind it."
-            )
-        for run in tuple(self._runs):
-            run.result(timeout)
+        self._runs.wait(timeout)
         return self
 
     def close(self) -> None:
@@ -350,19 +303,18 @@ class Panel(Controls):
         """
         text = self._rewording.one_prompt()
         self._say(None)
-        self._runs.append(portal.submit(self._suggest(text)))
+        self._runs.follow(portal.submit(self._suggest(text)))
 
     async def _suggest(self, text: str) -> None:
         try:
             asking = asyncio.create_task(self._rewording.ask(text))
             await asyncio.sleep(0)
-            self._tell()
+            self._moved()
             await asking
         except Exception as error:  # noqa: BLE001
             self._say(error)
         finally:
-            self._tell()
-            self._changed()
+            self._moved()
 
     def accept(self) -> None:
         """Put the suggestion into the box; `undo` brings the prompt back."""
@@ -411,26 +363,29 @@ class Panel(Controls):
     @_shown
     def _take(self, name: str, value: Any) -> None:
         """Take a control's value; what can't be is told at the control, which shows the old one again."""
-        self._takes(name, value)
+        if (error := self._taken(name, value)) is not None:
+            self._say(error)
 
-    def _takes(self, name: str, value: Any) -> bool:
-        """Take a control's value, and say whether it was one."""
+    def _taken(self, name: str, value: Any) -> Exception | None:
+        """Take a control's value, or return why it can't be one."""
+        found: Exception | None = None
         if value == getattr(self, name):
-            return True
-        fine = True
+            return None
         try:
             if not self.is_locked(name):
                 with self._form.seen(name):
                     setattr(self, name, rounded(value, self._sized) if name in ("width", "height") else value)
         except (QwenError, TraitError) as error:
-            fine = False
-            self._say(error)
+            found = error
         if getattr(self, name) != value:
             self._form.show(name, getattr(self, name), again=True)
-        return fine
+        return found
 
     def is_locked(self, name: str) -> bool:
         """Whether the page may not change a control."""
+        if "model" in self.locked and (name == "clear" or (name == "files" and not self.edits)):
+            # The pictures choose the model.
+            return True
         return any(name in LOCKABLE[lock] for lock in self.locked)
 
     @_shown
@@ -442,14 +397,20 @@ class Panel(Controls):
             # Whatever the fields hold.
             self.stop()
             return
-        fine = True
+        wrong, before = None, self._told
         for name, value in read_fields(fields, self._form.options()).items():
             if name in ("width", "height") and self.ratio != CUSTOM:
                 continue  # fields that nobody sees
-            fine = self._takes(name, value) and fine
+            wrong = self._taken(name, value) or wrong
         # What can't be is told at its field, and nothing is bought with another value.
-        if what != "fields" and fine:
+        heard = None if self._told is before else self._told
+        if wrong is not None:
+            self._say(wrong)
+        elif what != "fields":
             self._press(what)
+            if heard is not None and self._told is None:
+                # An observer has raised it: the press is done all the same, and says nothing of its own.
+                self._say(heard)
 
     @_shown
     def _press(self, what: str) -> None:
@@ -474,12 +435,29 @@ class Panel(Controls):
 
     def _say(self, error: Exception | None) -> None:
         """Show an error where it belongs; None takes it away."""
+        self._told, self._changed_since, self._in_line = error, False, False
         self.set_trait("message", self._form.tell(error))
 
-    def _changed(self, _change: object = None) -> None:
+    def notify_change(self, change: Any) -> Any:
+        """Tell the observers; what one of them raises is shown where no cell would show it."""
+        if not (portal.here or _FROM_PAGE.get()):
+            return super().notify_change(change)
+        try:
+            return super().notify_change(change)
+        except (QwenError, TraitError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            if change["name"] == "message":
+                self._form.tell(error)  # and nobody is told of that again
+            else:
+                self._say(error)
+        return None
+
+    def _changed(self, change: object = None) -> None:
         """Have what depends on the controls brought up to date, on the portal."""
         if self._closed:
             return
+        self._changed_since |= change is not None
         self._looks += 1
         self._pending = [one for one in self._pending if not one.done()]
         self._pending.append(portal.submit(self._look(self._looks)))
@@ -489,18 +467,21 @@ class Panel(Controls):
         form = self._form
         form.show("slider", self.seed)
         form.show("seed", self.seed)
+        run_on = self._seeds == seeds_from(self.seed, self.count)
+        form.say("seeds", "" if run_on else f"seeds {self.seeds.replace(',', ', ')}")
         form.unfold("custom", self.ratio == CUSTOM)
+        form.say("sides", limits(self._sized))
         form.say("pictures", f"made from {self._editing.words()}" if self._editing.taken else "")
-        form.disable("clear", not self.images or "images" in self.locked)
+        form.disable("clear", not self.images or self.is_locked("clear"))
         form.unfold("suggested", bool(self.suggestion))
         form.write(form.places["changes"], value=self._rewording.changes())
         form.disable("enhance", self._rewording.asking or "prompt" in self.locked)
-        for lock, names in LOCKABLE.items():
+        for names in LOCKABLE.values():
             for name in names:
                 if name == "clear":
                     continue
                 none = name in LOCKABLE["size"] and not self._asked_size
-                form.disable(name, none or lock in self.locked)
+                form.disable(name, none or self.is_locked(name))
         form.disable("die", "seeds" in self.locked)
         form.disable("last", "seeds" in self.locked or self._last in ("", self.seeds))
         form.disable("undo", "prompt" in self.locked or not self._steps.can_undo(self.prompt))
@@ -520,19 +501,22 @@ class Panel(Controls):
             line, why = await self._priced()
             if number != self._looks:
                 return
-            tail = f" · {self._waiting} waiting" if self._waiting else ""
+            said = bool(why) and why == self.message
+            if said:
+                self._in_line = True
+            elif isinstance(self._told, _REFUSALS) and (self._changed_since or (line and self._in_line)):
+                # It was said of other controls, or of other settings.
+                self._say(None)
+            tail = f" · {self._runs.waiting} waiting" if self._runs.waiting else ""
             self._form.say("length", self._length())
-            self._form.say("line", (line or why) + tail, "" if line else "cannot")
+            self._form.places["remarks"].value = self._remarks()
+            # Said once: after a press it stands below the button.
+            self._form.say("line", ("" if said else line or why) + tail, "" if line else "cannot")
             self.set_trait("line", line or why)
             self.set_trait("runnable", bool(line))
             self.set_trait("looked", number)
         except Exception as error:  # noqa: BLE001
             self._say(error)
-
-    @property
-    def _waiting(self) -> int:
-        """How many runs wait for their turn."""
-        return sum(not ask.stop.is_set() for ask in tuple(self._queue))
 
     async def _priced(self) -> tuple[str, str]:
         """Return what a run would do and cost, or why it can't be done."""
@@ -555,36 +539,54 @@ class Panel(Controls):
     def _length(self) -> str:
         """Return the longest prompt's length against the model's limit, and how many prompts there are."""
         most = min(model.max_prompt for model in self._models)
-        try:
-            texts = [
-                prompt.text for prompt in syntax.parse_prompts(self.prompt, model=self._models[0]).values
-            ]
-        except QwenError:
-            texts = [self.prompt.strip()]
-        longest = max(map(len, texts), default=0)
-        return f"{longest} / {most}" + (f" · {len(texts)} prompts" if len(texts) > 1 else "")
+        texts = self._prompts
+        return f"{max(map(len, texts), default=0)} / {most}" + (
+            f" · {len(texts)} prompts" if len(texts) > 1 else ""
+        )
 
-    def _tell(self) -> None:
+    def _remarks(self) -> str:
+        """Return as HTML what the prompt expands to, and what is to be said of it."""
+        notes: tuple[str, ...] = ()
+        with suppress(QwenError):
+            notes = self._planned()(self._editing.taken).notes
+        return remarks(self.prompt, self._prompts, notes)
+
+    @property
+    def _prompts(self) -> list[str]:
+        try:
+            return [prompt.text for prompt in syntax.parse_prompts(self.prompt, model=self._models[0]).values]
+        except QwenError:
+            return [self.prompt.strip()]
+
+    def _moved(self) -> None:
         """Say whether something runs."""
-        busy = self._current is not None or bool(self._waiting) or self._rewording.asking
-        self.set_trait("busy", busy)
+        busy = self._runs.busy or self._rewording.asking
         self._form.disable("stop", not busy)
         self._form.disable("reset", busy)
+        self._changed()
+        self.set_trait("busy", busy)
 
     # --- shown ------------------------------------------------------------------------------------------
 
-    def _open(self, run: str) -> None:
+    def _open(self, run: str, given: tuple[str, ...]) -> None:
+        """Open an earlier run; what was `given` beside it stays as it is."""
         grid = archive.grid(run)
+        names = {"prompt": "prompt", "title": "title", "models": "model", "size": "size", "seeds": "seeds"}
+        kept = {name: self._first[name] for option, name in names.items() if option in given}
         self._results.open(grid)
         self._last = write_seeds([seed for seed in grid.seeds if seed is not None])
         self.take_row(len(grid.sweep.rows) - 1)
         if self._last and len(grid.seeds) <= MOST_SEEDS:
             self.seeds = self._last
-        self.title = self.title or grid.title
+        self.title = grid.title
+        for name, value in kept.items():
+            setattr(self, name, value)
+        self._first |= {name: getattr(self, name) for name in (*names.values(), "images")}
         self._steps = Steps(self.prompt)
 
     def __repr__(self) -> str:
         return f"<Panel {self.prompt!r}, {self.grid if self.grid is not None else 'no run yet'}>"
 
     def _ipython_display_(self) -> None:
+        attend(self._changed)
         self._results.display(self.widget)

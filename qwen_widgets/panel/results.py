@@ -130,7 +130,7 @@ class Results:
         locked = self._panel.is_locked
         if locked("seed"):
             found = tuple(action for action in found if action.key not in _OTHER_SEEDS)
-        if locked("prompt") or locked("files") or (locked("model") and not self._panel.edits):
+        if locked("prompt") or locked("files"):
             found = tuple(action for action in found if action.key != _EDIT)
         return found if locked("prompt") or locked("seed") else (_BRANCH, *found)
 

@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from markupsafe import Markup
+from traitlets import TraitError
 
 from qwen_widgets.core.errors import QwenError
-from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO
+from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, Model
 from qwen_widgets.core.request import KEPT, InputPicture
 from qwen_widgets.grid.marks import mark
-from qwen_widgets.grid.recipe import quoted, write_source
+from qwen_widgets.grid.recipe import write_source, write_title
+from qwen_widgets.panel.controls import STEP
+
+#: Prompts that are shown below the box.
+_FEW = 4
 
 
 def sentence(error: QwenError) -> str:
     """Return an error and what to do about it."""
     return " ".join(text for text in (error.message, error.next_step) if text)
+
+
+def in_words(error: Exception) -> str:
+    """Return any error in words; what isn't ours is told from what is."""
+    if isinstance(error, QwenError):
+        return sentence(error)
+    if isinstance(error, TraitError):
+        return f"that can't be used: {error}"
+    what = f"{type(error).__name__}: {error}"
+    if _is_an_observers(error):
+        return f"code that observes the panel has raised {what}"
+    return f"A fault in qwen_widgets: {what}"
+
+
+def _is_an_observers(error: Exception) -> bool:
+    """Whether an error comes from what traitlets has called outside of this package and its widgets."""
+    names = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    last = max((at for at, name in enumerate(names) if name.startswith("traitlets.")), default=None)
+    if last is None or last + 1 >= len(names):
+        return False
+    return names[last + 1].partition(".")[0] not in {"qwen_widgets", "ipywidgets", "anywidget"}
+
+
+def limits(model: Model) -> str:
+    """Return what a side may be."""
+    return f"{model.min_side}–{model.max_side} pixels, in steps of {STEP}"
+
+
+def remarks(typed: str, prompts: Sequence[str], notes: Sequence[str]) -> str:
+    """Return as HTML the prompts that a text makes, the first few of them, and what is to be said of it."""
+    notes = [*notes, *_lonely_brace(typed)]
+    lines = []
+    if len(prompts) > 1:
+        lines = [Markup("<li>{}</li>").format(text) for text in prompts[:_FEW]]
+        if more := len(prompts) - _FEW:
+            lines += [Markup("<li>and {} more</li>").format(more)] if more > 0 else []
+    found = Markup("<ol>{}</ol>").format(Markup("").join(lines)) if lines else Markup("")
+    return str(found + Markup("").join(Markup("<p>{}</p>").format(note) for note in notes))
+
+
+def _lonely_brace(typed: str) -> list[str]:
+    text = re.sub(r"\\[\\{}|]", "", typed)
+    if "|" in text and text.count("{") != text.count("}"):
+        return ["A brace has no partner, so it is a character of the prompt."]
+    return []
 
 
 def as_html(text: str, kind: str = "") -> str:
@@ -36,8 +91,7 @@ def as_marks(text: str, against: str) -> str:
     return str(Markup("").join(tags[kind].format(words) for kind, words in mark(text, against, alike=0.0)))
 
 
-def as_magic(
-    prompt: str,
+def _options(
     *,
     seeds: str,
     size: str,
@@ -45,40 +99,38 @@ def as_magic(
     images: tuple[InputPicture, ...],
     title: str,
     max_cost: float | None,
-) -> str:
+) -> dict[str, Any]:
+    """Return what of the controls isn't the default, by the name that it has in Python."""
+    found = {
+        "images": images,
+        "seeds": seeds,
+        # Without a size, an edit follows its picture.
+        "sizes": size if images or size != DEFAULT_RATIO else "",
+        "models": ",".join(models) if models != (DEFAULT_MODEL.name,) else "",
+        "title": title,
+        "max_cost": max_cost,
+    }
+    return {name: value for name, value in found.items() if value not in ("", (), None)}
+
+
+def as_magic(prompt: str, **said: Any) -> str:
     """Return the `%%qwenimage` cell of what the controls say; the prompt stays as it was typed."""
-    options = [*(f"--image {write_source(image)}" for image in images), f"--seeds {seeds}"]
-    if size and (images or size != DEFAULT_RATIO):
-        options.append(f"--size {size}")
-    if models != (DEFAULT_MODEL.name,):
-        options.append("--model " + ",".join(models))
-    if title:
-        options.append(f"--title {quoted(title)}")
-    if max_cost is not None:
-        options.append(f"--max-cost {max_cost:g}")
+    write: dict[str, Callable[[Any], str]] = {
+        "images": lambda images: " ".join(f"--image {write_source(image)}" for image in images),
+        "seeds": "--seeds {}".format,
+        "sizes": "--size {}".format,
+        "models": "--model {}".format,
+        "title": write_title,
+        "max_cost": "--max-cost {:g}".format,
+    }
+    options = [write[name](value) for name, value in _options(**said).items()]
     return f"%%qwenimage {' '.join(options)}\n{prompt}"
 
 
-def as_python(
-    prompt: str,
-    *,
-    seeds: str,
-    size: str,
-    models: tuple[str, ...],
-    images: tuple[InputPicture, ...],
-    title: str,
-    max_cost: float | None,
-) -> str:
+def as_python(prompt: str, **said: Any) -> str:
     """Return the Python lines of what the controls say."""
-    arguments = [repr(prompt), f"seeds={seeds!r}"]
-    if images:
-        arguments.append(f"images={[name_again(image) for image in images]!r}")
-    if size and (images or size != DEFAULT_RATIO):
-        arguments.append(f"sizes={size!r}")
-    if models != (DEFAULT_MODEL.name,):
-        arguments.append(f"models={','.join(models)!r}")
-    if title:
-        arguments.append(f"title={title!r}")
-    if max_cost is not None:
-        arguments.append(f"max_cost={max_cost:g}")
+    options = _options(**said)
+    if "images" in options:
+        options["images"] = [name_again(image) for image in options["images"]]
+    arguments = [repr(prompt), *(f"{name}={value!r}" for name, value in options.items())]
     return f"import qwen_widgets as qw\n\nqw.generate({', '.join(arguments)})"

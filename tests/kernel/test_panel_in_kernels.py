@@ -129,3 +129,63 @@ def test_a_notebook_without_a_page_gets_the_snapshot_of_a_panels_run(kernel_one:
     result = kernel_one.run("panel", allow_stdin=False).check()
     (shown,) = result.displays
     assert shown["data"]["text/html"].count("data:image/jpeg;base64,") == 2
+
+
+COPIES = """
+import qwen_widgets as qw
+from PIL import Image
+boat = "my boat.png"
+Image.new("RGB", (640, 480), "red").save(boat)
+CASES = [
+    dict(prompt="a {red|blue} fox\\n\\nan owl", seeds="1-2"),
+    dict(prompt="# a note\\n50% off #1 {x} $y {{z}} --ar 4:3 --seed 5,6", seeds="3"),
+    dict(prompt="a fox", seeds="5,1,9", models=["qwen-image-2.0", "qwen-image-2.0-pro"], size="1000x777"),
+    dict(prompt="a fox", seeds="5", models=["qwen-image-2.0", "seedream-5-lite"], size="16:9"),
+    dict(prompt="a fox", seeds="5", title="-o the \\"best\\" fox", max_cost=0.25),
+    dict(prompt="make it night", seeds="5", images=[boat, Image.new("RGB", (500, 500), "green")], models="qwen-image-edit-plus"),
+    dict(prompt="make it night", seeds="5", images=[boat], models="seedream-5-lite-edit", size="2:3"),
+]
+def seen(grid):
+    return [(c.request.prompt, str(c.request.seed), str(c.path)) for c in grid], grid.title
+for case in CASES:
+    panel = qw.Panel(**case)
+    panel.run()
+    panel.wait(60)
+    assert not panel.message, panel.message
+    head, _, body = panel.magic().partition("\\n")
+    get_ipython().run_cell_magic("qwenimage", head.removeprefix("%%qwenimage ") + " -o copied", body)
+    names = {}
+    exec(panel.python().replace("qw.generate(", "copied_too = qw.generate("), names)
+    for found in (copied, names["copied_too"]):
+        assert sorted(seen(found)[0]) == sorted(seen(panel.grid)[0]), panel.magic()
+        assert all(cell.cached for cell in found), panel.magic()
+    assert not case.get("title") or copied.title == names["copied_too"].title == case["title"]
+print("the same,", len(CASES))
+"""
+
+
+def test_what_is_copied_makes_the_very_same_pictures_for_nothing(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    assert kernel_one.run(COPIES).check().stdout.endswith("the same, 7\n")
+
+
+def test_a_panel_brings_the_magics_that_its_cells_need(kernel_one: Kernel) -> None:
+    kernel_one.run("import qwen_widgets as qw\nqw.Panel('a red fox', seeds='1', size='256x256')").check()
+    kernel_one.run("%%qwenimage --seeds 1 --size 256x256 -o fox\na red fox").check()
+    assert kernel_one.run("print(fox.shape)").check().stdout == "(1, 1)\n"
+
+
+def test_a_key_that_a_cell_sets_is_seen_at_once(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD + "\n%config QwenMagics.provider = 'wavespeed'").check()
+    kernel_one.run(PANEL).check()
+    look = "import time\nwhile panel.looked != panel._looks: time.sleep(0.01)\nprint(panel.line)"
+    assert "no API key" in kernel_one.run(look).check().stdout
+    kernel_one.run("%config QwenMagics.provider = 'offline'").check()
+    assert kernel_one.run(look).check().stdout.startswith("1 × 8 = 8")
+
+
+def test_a_wrong_argument_is_short_to_read(kernel_one: Kernel) -> None:
+    kernel_one.run(LOAD).check()
+    error = kernel_one.run("qw.Panel('a fox', title=5)").error
+    assert error is not None
+    assert len(str(error).splitlines()) < 30

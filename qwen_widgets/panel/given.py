@@ -1,0 +1,72 @@
+"""What a panel is made with: its keyword arguments, checked by name, and the values its controls begin with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from qwen_widgets.core import syntax
+from qwen_widgets.core.models import DEFAULT_RATIO
+from qwen_widgets.core.sweep import ModelsLike, SeedsLike, read_models, read_seeds
+from qwen_widgets.grid.recipe import write_seeds
+from qwen_widgets.panel.controls import seeds_from
+
+#: Columns of a panel that nothing else was asked of.
+_SEEDS = 4
+
+
+class PanelOptions(TypedDict, total=False):
+    """The keyword arguments of `Panel`."""
+
+    seeds: SeedsLike | None
+    size: str | tuple[int, int]
+    models: ModelsLike | None
+    max_cost: float | None
+    images: object
+    fit: bool
+    run: str | None
+    title: str
+    locked: str | Sequence[str]
+    compact: bool
+
+
+def check_names(options: PanelOptions) -> None:
+    """Raise TypeError with a hint for an unknown keyword."""
+    known = ("prompt", *PanelOptions.__annotations__)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise TypeError(f"Panel() has no argument {name!r}; {hint}")
+
+
+def first_values(prompt: str, options: PanelOptions) -> dict[str, Any]:
+    """Return the controls' first values, in the order in which they can be set.
+
+    Raises
+    ------
+    InputError
+        The seeds or models can't be read; the rest is checked by the traits.
+    """
+    seeds, images = options.get("seeds"), options.get("images", ())
+    size, locked = options.get("size", DEFAULT_RATIO), options.get("locked", ())
+    if isinstance(size, tuple | list) and len(size) == 2:
+        size = f"{size[0]}x{size[1]}"
+    drawn = seeds_from(syntax.draw_seed(), _SEEDS)
+    return {
+        "prompt": prompt,
+        "title": options.get("title", ""),
+        "model": ",".join(model.name for model in read_models(options.get("models"))),
+        "size": size,
+        "seeds": seeds
+        if isinstance(seeds, str)
+        else write_seeds(drawn if seeds is None else read_seeds(seeds, None)[0]),
+        "max_cost": options.get("max_cost"),
+        "fit": options.get("fit", False),
+        "images": tuple(images) if isinstance(images, list | tuple) else () if images is None else (images,),
+        "locked": (locked,) if isinstance(locked, str) else tuple(locked),
+        "compact": options.get("compact", False),
+        "seed_locked": True,
+        "linked": False,
+    }
