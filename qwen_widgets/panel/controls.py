@@ -10,7 +10,7 @@ from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, vali
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
@@ -237,6 +237,11 @@ class Controls(HasTraits):
     def _seeds(self) -> tuple[int, ...]:
         return syntax.parse_seeds(self.seeds).values
 
+    @property
+    def _coming(self) -> str:
+        """The seeds of the next run."""
+        return self.seeds
+
     def _planned(self) -> Callable[[Sequence[InputPicture]], Sweep]:
         """Return what lays out the controls as they are now, once their pictures are known.
 
@@ -247,7 +252,7 @@ class Controls(HasTraits):
         """
         self._check_flags()
         plan = partial(
-            plan_sweep, self.prompt, seeds=self.seeds, sizes=self._asked_size or None, models=self.model
+            plan_sweep, self.prompt, seeds=self._coming, sizes=self._asked_size or None, models=self.model
         )
         return lambda images: plan(images=images)
 
@@ -262,6 +267,21 @@ class Controls(HasTraits):
             )
         if "size" in self.locked and any(prompt.size for prompt in found):
             raise InputError("prompt: it asks for a size of its own (--ar), and the size is locked here.")
+
+    @property
+    def _prompts(self) -> list[str]:
+        try:
+            return [prompt.text for prompt in syntax.parse_prompts(self.prompt, model=self._models[0]).values]
+        except QwenError:
+            return [self.prompt.strip()]
+
+    def _length(self) -> str:
+        """Return the longest prompt's length against the model's limit, and how many prompts there are."""
+        most = min(model.max_prompt for model in self._models)
+        texts = self._prompts
+        return f"{max(map(len, texts), default=0)} / {most}" + (
+            f" · {len(texts)} prompts" if len(texts) > 1 else ""
+        )
 
     @property
     def _asked_size(self) -> str:

@@ -39,7 +39,7 @@ _PAUSE = 0.12
 #: Traits that a control shows, and those of which the line before the run depends.
 _BOUND = ("prompt", "title", "style", "suggestion", "ratio", "model", "width", "height", "linked", "seed",
           "seed_locked", "count")  # fmt: skip
-_LOOKED_AT = ("prompt", "title", "suggestion", "images", "fit", "size", "ratio", "seeds", "model", "max_cost",
+_LOOKED_AT = ("prompt", "title", "suggestion", "images", "fit", "size", "ratio", "seeds", "seed_locked", "model", "max_cost",
               "compact", "locked")  # fmt: skip
 _PRESSES = ("clear", "enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset",
             "fields")  # fmt: skip
@@ -132,6 +132,8 @@ class Panel(Controls):
         self._pending: list[Future[None]] = []
         self._closed = False
         self._last = ""
+        #: The seeds after these ones, where they aren't kept.
+        self._drawn = ("", "")
         #: What is told in the page, whether a control has been changed since, and whether the line has said the same.
         self._told: Exception | None = None
         self._changed_since = self._in_line = False
@@ -178,8 +180,7 @@ class Panel(Controls):
         InputError
             The prompt is empty or too long, or something else can't be used: nothing was bought.
         """
-        if not self.seed_locked and self.seeds == self._last:
-            self.draw()
+        self.seeds = self._coming
         plan = self._planned()
         # Pictures that are still fetched are waited for in the background.
         sweep = None if self._editing.reading else plan(self._editing.settled())
@@ -187,6 +188,15 @@ class Panel(Controls):
         self._last = self.seeds
         self._say(None)
         self._runs.add(Ask(plan, sweep, self.title, self.max_cost))
+
+    @property
+    def _coming(self) -> str:
+        """The seeds of the next run: where they aren't kept, new ones, which its price is of, too."""
+        if self.seed_locked or self.seeds != self._last:
+            return self.seeds
+        if self._drawn[0] != self.seeds:
+            self._drawn = self.seeds, write_seeds(seeds_from(syntax.draw_seed(), self.count))
+        return self._drawn[1]
 
     async def _perform(self, ask: Ask) -> None:
         if ask.sweep is None:
@@ -536,27 +546,12 @@ class Panel(Controls):
             self._form.write(self._form.buttons["enhance"], description="Enhance · no cost")
         return job.line, ""
 
-    def _length(self) -> str:
-        """Return the longest prompt's length against the model's limit, and how many prompts there are."""
-        most = min(model.max_prompt for model in self._models)
-        texts = self._prompts
-        return f"{max(map(len, texts), default=0)} / {most}" + (
-            f" · {len(texts)} prompts" if len(texts) > 1 else ""
-        )
-
     def _remarks(self) -> str:
         """Return as HTML what the prompt expands to, and what is to be said of it."""
         notes: tuple[str, ...] = ()
         with suppress(QwenError):
             notes = self._planned()(self._editing.taken).notes
         return remarks(self.prompt, self._prompts, notes)
-
-    @property
-    def _prompts(self) -> list[str]:
-        try:
-            return [prompt.text for prompt in syntax.parse_prompts(self.prompt, model=self._models[0]).values]
-        except QwenError:
-            return [self.prompt.strip()]
 
     def _moved(self) -> None:
         """Say whether something runs."""

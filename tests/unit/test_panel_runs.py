@@ -247,3 +247,17 @@ def test_an_observer_that_raises_stops_nothing_and_is_told_as_what_it_is(panel, 
     if panel.prompt:
         assert {cell.state for cell in panel.grid} == {"stored"}
     assert not panel.busy
+
+
+def test_the_line_without_the_lock_is_of_the_seeds_that_will_be_drawn(panel):
+    panel.run()
+    panel.wait(30)
+    assert "nothing new" in look(panel)
+    panel.seed_locked = False
+    assert look(panel).startswith("1 × 2 = 2 · 2 new")
+    assert panel.seeds == "1,2"
+    assert panel.magic().startswith("%%qwenimage --seeds 1,2 ")
+    panel.run()
+    assert panel.seeds != "1,2"
+    panel.wait(30)
+    assert sum(cell.state == "stored" for cell in panel.grid) == 4
