@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ from qwen_widgets.grid.recipe import write_seeds, write_size
 #: The ratio of a size that is no preset.
 CUSTOM = "custom"
 MOST_SEEDS = 16
+#: Said of a box without a prompt.
+NO_PROMPT = "write a prompt first"
+_COMMENT = re.compile(r"^[ \t]*#[ \t].*$|^[ \t]*#$", re.MULTILINE)
 #: Sides go by so many pixels in the page.
 STEP = 16
 LONGEST_TITLE = 200
@@ -257,7 +261,9 @@ class Controls(HasTraits):
         return lambda images: plan(images=images)
 
     def _check_flags(self) -> None:
-        found = syntax.parse_prompts(self.prompt, model=self._sized).values if self.prompt.strip() else ()
+        if not re.sub(_COMMENT, "", self.prompt).strip():
+            raise InputError(NO_PROMPT)
+        found = syntax.parse_prompts(self.prompt, model=self._sized).values
         seeds = {seed for prompt in found for seed in prompt.seeds or ()}
         if seeds and "seeds" in self.locked:
             raise InputError("prompt: it asks for seeds of its own (--seed), and the seeds are locked here.")

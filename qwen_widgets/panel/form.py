@@ -13,7 +13,7 @@ from qwen_widgets.core.enhancer import OPTIMIZER, STYLES
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import HIGHEST_SEED, Model
 from qwen_widgets.grid.describe import money
-from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, STEP
+from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, NO_PROMPT, STEP
 from qwen_widgets.panel.words import as_html, in_words
 
 #: Buttons: what is pressed, its text, its tooltip. Those without a text are drawn by the style sheet.
@@ -43,7 +43,16 @@ _PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-e
 _BELONGS = {
     word: f"{place}-error"
     for place, words in {
-        "prompt": ("prompt", "prompts", "enhance"),
+        "prompt": (
+            "prompt",
+            "prompts",
+            "enhance",
+            "--ar",
+            "--seed",
+            "--size",
+            "--seeds",
+            NO_PROMPT.partition(" ")[0],
+        ),
         "image": ("image", "images"),
         "size": ("size", "sizes", "width", "height", "ratio"),
         "seed": ("seed", "seeds", "count"),

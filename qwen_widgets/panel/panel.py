@@ -530,8 +530,6 @@ class Panel(Controls):
 
     async def _priced(self) -> tuple[str, str]:
         """Return what a run would do and cost, or why it can't be done."""
-        if not self.prompt.strip():
-            return "", "write a prompt first"
         try:
             job = await studio().plan_into(
                 self.grid,

@@ -17,6 +17,8 @@ from qwen_widgets.grid.marks import mark
 from qwen_widgets.grid.recipe import write_source, write_title
 from qwen_widgets.panel.controls import STEP
 
+#: Of a cell, and not of a prompt.
+_OPTIONS = frozenset({"--model", "--title", "--image", "--max-cost", "--enhance", "--count"})
 #: Prompts that are shown below the box.
 _FEW = 4
 
@@ -54,7 +56,7 @@ def limits(model: Model) -> str:
 
 def remarks(typed: str, prompts: Sequence[str], notes: Sequence[str]) -> str:
     """Return as HTML the prompts that a text makes, the first few of them, and what is to be said of it."""
-    notes = [*notes, *_lonely_brace(typed)]
+    notes = [*notes, *_lonely_brace(typed), *_options_of_a_cell(prompts)]
     lines = []
     if len(prompts) > 1:
         lines = [Markup("<li>{}</li>").format(text) for text in prompts[:_FEW]]
@@ -69,6 +71,11 @@ def _lonely_brace(typed: str) -> list[str]:
     if "|" in text and text.count("{") != text.count("}"):
         return ["A brace has no partner, so it is a character of the prompt."]
     return []
+
+
+def _options_of_a_cell(prompts: Sequence[str]) -> list[str]:
+    found = dict.fromkeys(word for text in prompts for word in text.split(" ") if word in _OPTIONS)
+    return [f"{word} is an option of a cell; here it is a word of the prompt." for word in found]
 
 
 def as_html(text: str, kind: str = "") -> str:

@@ -189,6 +189,9 @@ def test_the_prompts_that_a_text_makes_are_listed_and_what_is_odd_in_it_is_said(
     panel.prompt = "a --ar 1:1 fox"
     look(panel)
     assert "--ar is not at the end" in panel._form.places["remarks"].value
+    panel.prompt = "a fox --model x"
+    look(panel)
+    assert "--model is an option of a cell" in panel._form.places["remarks"].value
     for fine in ("a {red} fox", "a | b", r"a \{red\|blue fox", "a fox"):
         panel.prompt = fine
         look(panel)
@@ -221,3 +224,14 @@ def test_what_another_setting_mends_is_not_said_any_longer(panel):
     panel._changed()
     assert look(panel).startswith("1 × 2 = 2")
     assert panel.message == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "# only a comment", "a fox --ar 99:1", "a fox --seed x", "{3$$a|b} fox"]
+)
+def test_what_is_wrong_with_the_prompt_is_told_at_the_prompt(panel, text):
+    forge(panel, {"type": "run", "fields": {"prompt": text}})
+    look(panel)
+    assert panel._form.places["prompt-error"].value != ""
+    assert panel._form.places["message"].value == ""
+    assert "cell" not in panel.message
