@@ -174,7 +174,7 @@ class Lab:
         )
         # No proxy of the machine stands between a test and its own server.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=20) as answer:
+        with opener.open(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text.strip() else None
 

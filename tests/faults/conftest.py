@@ -19,6 +19,9 @@ from qwen_widgets.core.ledger import Ledger
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.transport import Timeouts
 from qwen_widgets.core.wavespeed import WaveSpeed
+from qwen_widgets.portal import portal
+from qwen_widgets.settings import Settings
+from qwen_widgets.studio import Studio
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,6 +31,23 @@ def one_tls_context() -> Iterator[None]:
     patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _connections_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the connections of a test's studios: a process has one, as long as it lives, and here each test has its own."""
+    made: list[Studio] = []
+    init = Studio.__init__
+
+    def noted(self: Studio, settings: Settings | None = None) -> None:
+        init(self, settings)
+        made.append(self)
+
+    monkeypatch.setattr(Studio, "__init__", noted)
+    yield
+    for studio in made:
+        for engine in studio._engines.values():
+            portal.run(engine.client.aclose())
 
 
 @pytest.fixture
