@@ -139,3 +139,16 @@ def test_behind_a_blind_vote_nothing_says_which_is_which(stage):
     )
     paper = stage.page.locator(".qw-viewer").evaluate("(el) => getComputedStyle(el).backgroundColor")
     assert behind == paper == "rgb(255, 255, 255)"
+
+
+def test_on_a_phone_a_long_prompt_opens_wider_than_its_header(stage):
+    stage.page.set_viewport_size({"width": 360, "height": 740})
+    stage.open(long_view())
+    header = stage.page.locator(".qw-row-header").nth(1)
+    narrow = header.bounding_box()["width"]
+    header.focus()
+    stage.settle()
+    inside = header.locator(".qw-inside").bounding_box()
+    assert inside["width"] > 2 * narrow
+    assert inside["x"] + inside["width"] <= 360
+    assert stage.page.evaluate("document.documentElement.scrollWidth") <= 360
