@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from panel_stage import PanelPage
+from playwright.sync_api import expect
 
 EXPLORER = Path(__file__).resolve().parents[2] / "notebooks" / "explorer.ipynb"
 LOAD = "%load_ext qwen_widgets\n%config QwenMagics.offline_seconds = 0.1\nimport qwen_widgets as qw"
@@ -30,15 +31,14 @@ def test_a_cell_inserted_from_the_explorer_runs(lab, page):
     lab.run_cell(page, 1)
     panel = PanelPage(page)
     panel.ready()
-    panel.press("insert")
-    page.locator("button.qw-p-insert.qw-p-done").wait_for()
+    panel.does("insert")
     lab.run_cell(page, 2)
-    assert "1 prompt × 4 seeds = 4 images" in lab.cell_output(page, 2).inner_text()
+    expect(lab.cell_output(page, 2)).to_contain_text("1 prompt × 4 seeds = 4 images")
 
 
 def test_a_field_shows_all_of_what_it_holds_and_stands_in_line_with_its_neighbour(lab, page, panel):
     seed = panel.part("seed").locator("input")
-    assert seed.input_value() == "2147483640"
+    expect(seed).to_have_value("2147483640")
     assert seed.evaluate("(el) => el.scrollWidth <= el.clientWidth")
     for row, parts in (("words", ("style select", "enhance")), ("pair", ("ratio select", "model select"))):
         boxes = [panel.part(f"row-{row}").first.locator(f".qw-p-{part}").bounding_box() for part in parts]
@@ -46,8 +46,8 @@ def test_a_field_shows_all_of_what_it_holds_and_stands_in_line_with_its_neighbou
         assert boxes[0]["y"] == pytest.approx(boxes[1]["y"], abs=1), row
     ways = panel.part("row-ways").locator("button").evaluate_all("(all) => all.map((el) => el.offsetHeight)")
     assert len(set(ways)) == 1
-    assert panel.part("remarks").locator("li").all_inner_texts() == ["a red boat", "a blue boat"]
-    assert panel.part("sides").inner_text() == "256–1536 pixels, in steps of 16"
+    expect(panel.part("remarks").locator("li")).to_have_text(["a red boat", "a blue boat"])
+    expect(panel.part("sides")).to_have_text("256–1536 pixels, in steps of 16")
 
 
 def test_a_restarted_kernel_is_said_once(lab, page, panel):
