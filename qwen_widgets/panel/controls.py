@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from traitlets import Bool, Float, HasTraits, Int, Tuple, Unicode, observe, validate
+from traitlets import Bool, Float, Int, Tuple, Unicode, observe, validate
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
@@ -16,6 +16,7 @@ from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED,
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
 from qwen_widgets.grid.recipe import write_seeds, write_size
+from qwen_widgets.panel.heard import Heard
 
 #: The ratio of a size that is no preset.
 CUSTOM = "custom"
@@ -39,7 +40,7 @@ LOCKABLE = {
 }
 
 
-class Controls(HasTraits):
+class Controls(Heard):
     """The values of the controls; each can be set and observed, and what can't be is an InputError."""
 
     prompt = Unicode()

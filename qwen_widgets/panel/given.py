@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.models import DEFAULT_RATIO
-from qwen_widgets.core.sweep import ModelsLike, SeedsLike, read_models, read_seeds
+from qwen_widgets.core.sweep import read_models, read_seeds
 from qwen_widgets.grid.recipe import write_seeds
 from qwen_widgets.panel.controls import seeds_from
 
+#: What a panel takes.
+NAMES = (
+    "prompt",
+    "seeds",
+    "size",
+    "models",
+    "max_cost",
+    "images",
+    "fit",
+    "run",
+    "title",
+    "locked",
+    "compact",
+)
 #: Columns of a panel that nothing else was asked of.
 _SEEDS = 4
 
 
-class PanelOptions(TypedDict, total=False):
-    """The keyword arguments of `Panel`."""
-
-    seeds: SeedsLike | None
-    size: str | tuple[int, int]
-    models: ModelsLike | None
-    max_cost: float | None
-    images: object
-    fit: bool
-    run: str | None
-    title: str
-    locked: str | Sequence[str]
-    compact: bool
+def without_defaults(**options: object) -> dict[str, Any]:
+    """Return what was really given; nothing, an empty text and no pictures are not."""
+    empty = (None, "", (), False)
+    return {name: value for name, value in options.items() if not any(value is nothing for nothing in empty)}
 
 
-def check_names(options: PanelOptions) -> None:
+def check_names(unknown: Iterable[str]) -> None:
     """Raise TypeError with a hint for an unknown keyword."""
-    known = ("prompt", *PanelOptions.__annotations__)
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-            raise TypeError(f"Panel() has no argument {name!r}; {hint}")
+    for name in unknown:
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}."
+        raise TypeError(f"Panel() has no argument {name!r}; {hint}")
 
 
-def first_values(prompt: str, options: PanelOptions) -> dict[str, Any]:
+def first_values(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the controls' first values, in the order in which they can be set.
 
     Raises
@@ -55,7 +58,7 @@ def first_values(prompt: str, options: PanelOptions) -> dict[str, Any]:
         size = f"{size[0]}x{size[1]}"
     drawn = seeds_from(syntax.draw_seed(), _SEEDS)
     return {
-        "prompt": prompt,
+        "prompt": options.get("prompt", ""),
         "title": options.get("title", ""),
         "model": ",".join(model.name for model in read_models(options.get("models"))),
         "size": size,

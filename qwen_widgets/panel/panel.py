@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from contextvars import ContextVar
-from functools import wraps
-from typing import Any, Unpack
+from typing import Any, Never
 
 import ipywidgets
 from traitlets import Bool, Int, TraitError, Unicode
@@ -18,13 +16,15 @@ from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import BudgetError, InputError, KeyRefusedError, QwenError, SettingsError
 from qwen_widgets.core.models import MODELS, PRESETS, find_model
 from qwen_widgets.core.request import KEPT
+from qwen_widgets.core.sweep import ModelsLike, SeedsLike
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
 from qwen_widgets.panel.bridge import Bridge, read_fields
 from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
 from qwen_widgets.panel.editing import Editing, uploaded
 from qwen_widgets.panel.form import Form
-from qwen_widgets.panel.given import PanelOptions, check_names, first_values
+from qwen_widgets.panel.given import check_names, first_values, without_defaults
+from qwen_widgets.panel.heard import shown
 from qwen_widgets.panel.host import attend
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
@@ -45,24 +45,6 @@ _PRESSES = ("clear", "enhance", "accept", "dismiss", "run", "stop", "die", "last
             "fields")  # fmt: skip
 #: Refused before anything was bought, by the controls or settings as they were.
 _REFUSALS = (InputError, BudgetError, KeyRefusedError, SettingsError)
-#: Whether the page, and no cell of the notebook, sets the traits: nobody else hears what their observers raise.
-_FROM_PAGE = ContextVar("qwen_widgets_from_page", default=False)
-
-
-def _shown(work: Callable[..., None]) -> Callable[..., None]:
-    """Show in the panel what a callback raises: ipywidgets has nobody to tell."""
-
-    @wraps(work)
-    def guarded(self: Panel, *args: Any) -> None:
-        token = _FROM_PAGE.set(True)
-        try:
-            work(self, *args)
-        except Exception as error:  # noqa: BLE001
-            self._say(error)
-        finally:
-            _FROM_PAGE.reset(token)
-
-    return guarded
 
 
 class Panel(Controls):
@@ -117,16 +99,33 @@ class Panel(Controls):
     #: What went wrong last.
     message = Unicode(read_only=True)
 
-    def __init__(self, prompt: str = "", **options: Unpack[PanelOptions]) -> None:
+    def __init__(
+        self,
+        prompt: str = "",
+        *,
+        seeds: SeedsLike | None = None,
+        size: str | tuple[int, int] | None = None,
+        models: ModelsLike | None = None,
+        max_cost: float | None = None,
+        images: object = (),
+        fit: bool = False,
+        run: str | None = None,
+        title: str = "",
+        locked: str | Sequence[str] = (),
+        compact: bool = False,
+        **unknown: Never,
+    ) -> None:
         super().__init__()
+        given = without_defaults(prompt=prompt, seeds=seeds, size=size, models=models, max_cost=max_cost, images=images,
+                                 fit=fit, title=title, locked=locked, compact=compact)  # fmt: skip
         try:
-            check_names(options)
-            self._build(prompt, options)
+            check_names(unknown)
+            self._build(given, run)
         except (QwenError, TraitError, TypeError) as error:
             # What was typed is wrong, and not the forty lines that have found it out.
             raise error.with_traceback(None) from None
 
-    def _build(self, prompt: str, options: PanelOptions) -> None:
+    def _build(self, given: dict[str, Any], run: str | None) -> None:
         #: Changes of the controls so far.
         self._looks = 0
         self._pending: list[Future[None]] = []
@@ -139,12 +138,12 @@ class Panel(Controls):
         self._changed_since = self._in_line = False
         self._rewording = Rewording(self)
         self._runs = Runs(self._perform, self._say, self._moved)
-        self._first = first_values(prompt, options)
+        self._first = first_values(given)
         self._editing = Editing()
         self.observe(self._read_images, names=["images", "fit"])
         for name, value in self._first.items():
             setattr(self, name, value)
-        self._steps = Steps(prompt)
+        self._steps = Steps(self.prompt)
         self._results = Results(self)
         # With the limits and prices of the account's catalogue, where it has been asked for.
         offered = tuple(find_model(model.id) for model in MODELS)
@@ -161,8 +160,8 @@ class Panel(Controls):
         self._form.controls["files"].observe(self._files, names="value")
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
         self.observe(self._changed, names=list(_LOOKED_AT))
-        if (run := options.get("run")) is not None:
-            self._open(run, ("prompt", *options) if prompt else tuple(options))
+        if run is not None:
+            self._open(run, given)
         self._changed()
 
     # --- running ----------------------------------------------------------------------------------------
@@ -181,9 +180,12 @@ class Panel(Controls):
             The prompt is empty or too long, or something else can't be used: nothing was bought.
         """
         self.seeds = self._coming
-        plan = self._planned()
-        # Pictures that are still fetched are waited for in the background.
-        sweep = None if self._editing.reading else plan(self._editing.settled())
+        try:
+            plan = self._planned()
+            # Pictures that are still fetched are waited for in the background.
+            sweep = None if self._editing.reading else plan(self._editing.settled())
+        except QwenError as error:
+            raise error.with_traceback(None) from None
         self._steps.record(self.prompt)
         self._last = self.seeds
         self._say(None)
@@ -342,7 +344,7 @@ class Panel(Controls):
         self.model = self._editing.models_for(self.images, self.model, self._models)
         self._editing.read(self.images, self._models, fit=self.fit)
 
-    @_shown
+    @shown
     def _files(self, change: Any) -> None:
         """Take the files that the page has given."""
         given = uploaded(change["new"])
@@ -370,7 +372,7 @@ class Panel(Controls):
 
     # --- what comes from the page -----------------------------------------------------------------------
 
-    @_shown
+    @shown
     def _take(self, name: str, value: Any) -> None:
         """Take a control's value; what can't be is told at the control, which shows the old one again."""
         if (error := self._taken(name, value)) is not None:
@@ -398,7 +400,7 @@ class Panel(Controls):
             return True
         return any(name in LOCKABLE[lock] for lock in self.locked)
 
-    @_shown
+    @shown
     def _pressed(self, what: str, fields: dict[str, Any]) -> None:
         """Take a press with the fields as they stood in the page; each is checked like any other value."""
         if what not in _PRESSES:
@@ -422,7 +424,7 @@ class Panel(Controls):
                 # An observer has raised it: the press is done all the same, and says nothing of its own.
                 self._say(heard)
 
-    @_shown
+    @shown
     def _press(self, what: str) -> None:
         """Do what a button says."""
         if what == "run":
@@ -448,20 +450,8 @@ class Panel(Controls):
         self._told, self._changed_since, self._in_line = error, False, False
         self.set_trait("message", self._form.tell(error))
 
-    def notify_change(self, change: Any) -> Any:
-        """Tell the observers; what one of them raises is shown where no cell would show it."""
-        if not (portal.here or _FROM_PAGE.get()):
-            return super().notify_change(change)
-        try:
-            return super().notify_change(change)
-        except (QwenError, TraitError):
-            raise
-        except Exception as error:  # noqa: BLE001
-            if change["name"] == "message":
-                self._form.tell(error)  # and nobody is told of that again
-            else:
-                self._say(error)
-        return None
+    def _show_error(self, error: Exception) -> None:
+        self._form.tell(error)
 
     def _changed(self, change: object = None) -> None:
         """Have what depends on the controls brought up to date, on the portal."""
@@ -561,7 +551,7 @@ class Panel(Controls):
 
     # --- shown ------------------------------------------------------------------------------------------
 
-    def _open(self, run: str, given: tuple[str, ...]) -> None:
+    def _open(self, run: str, given: Container[str]) -> None:
         """Open an earlier run; what was `given` beside it stays as it is."""
         grid = archive.grid(run)
         names = {"prompt": "prompt", "title": "title", "models": "model", "size": "size", "seeds": "seeds"}

@@ -186,6 +186,8 @@ def test_a_key_that_a_cell_sets_is_seen_at_once(kernel_one: Kernel) -> None:
 
 def test_a_wrong_argument_is_short_to_read(kernel_one: Kernel) -> None:
     kernel_one.run(LOAD).check()
-    error = kernel_one.run("qw.Panel('a fox', title=5)").error
-    assert error is not None
-    assert len(str(error).splitlines()) < 30
+    kernel_one.run("panel = qw.Panel('', seeds='1')").check()
+    for wrong in ("qw.Panel('a fox', title=5)", "qw.Panel(seed=4)", "panel.seeds = '1-99'", "panel.run()"):
+        error = kernel_one.run(wrong).error
+        assert error is not None
+        assert len(str(error).splitlines()) < 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from decimal import Decimal
 
@@ -9,8 +10,10 @@ import pytest
 from panel_kit import forge, look
 from traitlets import TraitError
 
+import qwen_widgets as qw
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import Model, learn
+from qwen_widgets.panel.given import NAMES
 from qwen_widgets.studio import studio
 
 HIGHEST = 2**31 - 1
@@ -235,3 +238,14 @@ def test_what_is_wrong_with_the_prompt_is_told_at_the_prompt(panel, text):
     assert panel._form.places["prompt-error"].value != ""
     assert panel._form.places["message"].value == ""
     assert "cell" not in panel.message
+
+
+def test_its_arguments_are_completed(new_panel):
+    assert (
+        tuple(
+            name
+            for name in inspect.signature(qw.Panel.__init__).parameters
+            if name not in ("self", "unknown")
+        )
+        == NAMES
+    )
