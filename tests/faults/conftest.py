@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import stamina
+from contract import ContractServer, settings
 from rig import CANARY, IMPATIENT, PATIENT, Rig, check_invariants
 from server import FaultServer
 
@@ -16,6 +18,7 @@ from qwen_widgets.core import pacing, reconcile
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger
+from qwen_widgets.core.models import SHELF
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.transport import Timeouts
 from qwen_widgets.core.wavespeed import WaveSpeed
@@ -138,6 +141,79 @@ def rig(make_rig: Callable[..., Rig]) -> Rig:
 @pytest.fixture
 def engine(rig: Rig) -> Engine:
     return rig.engine
+
+
+# --- a whole studio ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Studio]]:
+    """Put a new studio behind qw.generate, as after the kernel's restart: it polls at the fault server's pace."""
+
+    def make() -> Studio:
+        here = Studio(Settings())
+        monkeypatch.setattr("qwen_widgets.studio._default", here)
+        # What a catalogue has taught is learned anew, from the ledger.
+        SHELF.learn(())
+        engine, _ = here.engine()
+        engine.usual = 0.03
+        engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(0.01)
+        return here
+
+    yield make
+    SHELF.learn(())
+
+
+@pytest.fixture
+def hosted(
+    monkeypatch: pytest.MonkeyPatch, server: FaultServer, restart: Callable[[], Studio]
+) -> FaultServer:
+    """The fault server, behind qw.generate."""
+    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
+    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
+    restart()
+    return server
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio of this test's own behind qw.generate, that may spend what a test needs."""
+    here = Studio(Settings(offline_seconds=0.05, max_cost=5))
+    monkeypatch.setattr("qwen_widgets.studio._default", here)
+    return here
+
+
+@pytest.fixture
+def contract(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> Iterator[ContractServer]:
+    """The contract on a port, behind qw.generate, with uploads and edits, and quick."""
+    here = ContractServer(settings(duration=0.05))
+    for name, value in here.env().items():
+        monkeypatch.setenv(name, value)
+    yield here
+    here.stop()
+
+
+# --- places -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """The file that a download is written to."""
+    return tmp_path / "picture.part"
+
+
+@pytest.fixture
+def url(server: FaultServer) -> str:
+    """The address of a picture."""
+    return server.origin + "/out/x.png"
 
 
 # --- the kill tests ---------------------------------------------------------------------------------------

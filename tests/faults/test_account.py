@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rig import CANARY
 from server import OPTIMIZER, FaultServer, edited, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive
-from qwen_widgets.core import pacing
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL
-from qwen_widgets.portal import portal
-from qwen_widgets.settings import Settings
-from qwen_widgets.studio import Studio
 
 FOX = {"prompt": "a red fox", "size": "256*256", "seed": 7}
-
-
-STUDIOS: list[Studio] = []
-
-
-def close_all() -> None:
-    """Close the connections of every studio that a test has made."""
-    while STUDIOS:
-        for engine in STUDIOS.pop()._engines.values():
-            portal.run(engine.client.aclose())
-
-
-def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
-    here = Studio(Settings())
-    monkeypatch.setattr("qwen_widgets.studio._default", here)
-    STUDIOS.append(here)
-    engine, _ = here.engine()
-    engine.usual = 0.03
-    engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(0.01)
-    return here
-
-
-@pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
-    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
-    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
-    restart(monkeypatch)
-    yield server
-    close_all()
 
 
 def test_the_balance_is_told(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from qwen_widgets.core import models
 from qwen_widgets.core.errors import BudgetError, InputError, QwenError
 from qwen_widgets.core.models import MODELS, SHELF, find_model
 from qwen_widgets.portal import portal
-from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio, studio
 
 QWEN = MODELS[0].id
@@ -42,39 +41,16 @@ def size(largest: int) -> dict[str, Any]:
     return {"type": "string", "minimum": 256, "maximum": largest}
 
 
-STUDIOS: list[Studio] = []
-
-
-def close_all() -> None:
-    """Close the connections of every studio that a test has made."""
-    while STUDIOS:
-        for engine in STUDIOS.pop()._engines.values():
-            portal.run(engine.client.aclose())
-
-
-def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A new studio on the same home, and a shelf that has learned nothing, as after the kernel's restart."""
-    here = Studio(Settings())
-    monkeypatch.setattr("qwen_widgets.studio._default", here)
-    STUDIOS.append(here)
-    SHELF.learn(())
-    return here
-
-
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
-    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
-    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
-    restart(monkeypatch)
-    server.models = [
+def hosted(hosted: FaultServer) -> FaultServer:
+    """The fault server with a catalogue."""
+    hosted.models = [
         listed(QWEN, size=size(2048), seed=SEED),
         listed(OTHER, 0.03, size=size(1024), seed=SEED),
         *(listed(f"maker/model-{n}/text-to-image", 0.01) for n in range(1000)),
         None,
     ]
-    yield server
-    SHELF.learn(())
-    close_all()
+    return hosted
 
 
 def test_nothing_is_fetched_unasked(hosted: FaultServer) -> None:
@@ -84,7 +60,7 @@ def test_nothing_is_fetched_unasked(hosted: FaultServer) -> None:
 
 
 def test_limits_are_taken_up_and_kept_for_new_kernels(
-    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch, qwen_home: Path
+    hosted: FaultServer, restart: Callable[[], Studio], qwen_home: Path
 ) -> None:
     with pytest.raises(InputError, match="1536"):
         qw.generate("a red fox", seeds=1, sizes="2048x1024")
@@ -97,14 +73,14 @@ def test_limits_are_taken_up_and_kept_for_new_kernels(
     for _ in range(2):
         grid = qw.generate("a red fox", seeds=1, sizes="2048x1024")
         assert grid[0, 0].state == "stored"
-        restart(monkeypatch)
+        restart()
     assert len(hosted.requests("models")) == 1
     assert (qwen_home / "ledger.sqlite3").stat().st_size < 1_000_000
 
 
-def test_the_list_is_bounded_and_dated(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_is_bounded_and_dated(hosted: FaultServer, restart: Callable[[], Studio]) -> None:
     catalogue.refresh_catalogue()
-    restart(monkeypatch)
+    restart()
     assert len(catalogue.model_lines()) == len(MODELS) + 2  # the enhancer, and the date
     assert "1,001 more models: %qwen models TEXT finds them" in catalogue.model_lines()[-1]
     lines = catalogue.model_lines("model-1")
@@ -116,7 +92,7 @@ def test_the_list_is_bounded_and_dated(hosted: FaultServer, monkeypatch: pytest.
 
 
 def test_a_model_that_is_not_built_in_makes_pictures(
-    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+    hosted: FaultServer, restart: Callable[[], Studio]
 ) -> None:
     with pytest.raises(InputError, match="there is no such model"):
         qw.generate("a red fox", seeds=1, sizes="256x256", models=OTHER)
@@ -130,7 +106,7 @@ def test_a_model_that_is_not_built_in_makes_pictures(
         qw.generate("a red fox", seeds=1, sizes="1280x256", models=OTHER)
     assert len(hosted.submits) == 2
     # Its pictures are still known where the catalogue is not.
-    restart(monkeypatch)
+    restart()
     SHELF.learn(())
     assert qw.grid(grid.run_id)[0, 1].image.size == (256, 256)
 
@@ -146,7 +122,7 @@ STEPS = {
 
 
 def test_further_inputs_are_sent_as_the_schema_wants_them(
-    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hosted: FaultServer, restart: Callable[[], Studio], tmp_path: Path
 ) -> None:
     hosted.models.append(listed("maker/steps/text-to-image", 0.03, seed=SEED, **STEPS))
     catalogue.refresh_catalogue()
@@ -160,7 +136,7 @@ def test_further_inputs_are_sent_as_the_schema_wants_them(
     # They name the picture, and stay with it.
     assert not qw.generate("a red fox", inputs={**typed, "steps": 21}, **asked)[0, 0].cached
     assert qw.generate("a red fox", inputs=sent, **asked)[0, 0].cached
-    restart(monkeypatch)
+    restart()
     again = qw.grid(grid.run_id)
     assert dict(again[0, 0].request.extra) == sent
     assert '--input "look=very plain" --input "safe=false" --input "steps=20"' in again.magic()
@@ -313,12 +289,12 @@ def test_what_a_refreshed_catalogue_says_is_held_to_a_price_of_now(hosted: Fault
 
 
 def test_the_price_of_an_enhanced_prompt_is_taken_up_too(
-    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+    hosted: FaultServer, restart: Callable[[], Studio]
 ) -> None:
     hosted.models = [{"model_id": OPTIMIZER, "base_price": 0.003}, listed(QWEN)]
     assert "prompt-optimizer        $0.001 a text" in "\n".join(catalogue.model_lines())
     assert "prompt-optimizer: $0.001 → $0.003 a text" in catalogue.refresh_catalogue()
-    restart(monkeypatch)
+    restart()
     assert "prompt-optimizer        $0.003 a text" in "\n".join(catalogue.model_lines("optimizer"))
     hosted.on("price", envelope({"price": 0.003}), times=None)
     assert qw.enhance("a red fox").cost == 0.003

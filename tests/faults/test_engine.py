@@ -1,10 +1,9 @@
-"""A run through the engine on real sockets: how many orders, what each cell comes to, and what the next run does."""
+"""A run in its cells: what came of each submit, the next run, polls, and runs beside each other."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 
 import pytest
 from rig import IMPATIENT, a_request
@@ -15,15 +14,11 @@ from server import (
     fin,
     hang,
     lose_answer,
-    picture,
     reply,
     reset,
-    served,
-    truncated,
     with_data,
 )
 
-from qwen_widgets.core import engine as engine_module
 from qwen_widgets.core import ledger as ledger_module
 from qwen_widgets.core import pacing
 from qwen_widgets.core.engine import Engine
@@ -32,19 +27,13 @@ from qwen_widgets.core.errors import (
     KeyRefusedError,
     ModeratedError,
     NoCreditError,
-    NotSentError,
-    PictureError,
     PredictionFailedError,
     QwenError,
-    RateLimitedError,
     RejectedError,
     StillRunningError,
-    StoppedError,
-    UnavailableError,
     UnknownOutcomeError,
 )
-from qwen_widgets.core.ledger import LEASE, Ledger, Store
-from qwen_widgets.core.models import Size
+from qwen_widgets.core.ledger import LEASE, Ledger
 from qwen_widgets.core.pacing import Clock, Stop
 from qwen_widgets.core.pictures import PictureStore
 
@@ -236,313 +225,6 @@ async def test_an_id_that_stays_unknown_to_the_service_has_expired(server, rig):
     assert len(server.requests("result")) >= 4
     assert (await rig.one()).state == "expired"
     assert len(server.submits) == 1
-
-
-# --- downloads --------------------------------------------------------------------------------------------
-
-
-async def test_an_expired_address_is_asked_for_afresh_even_where_the_first_answer_fails(server, rig):
-    server.seconds = 0
-    server.on_picture(reply(403))
-    server.on_result(contract, reply(500), reply(429))
-    assert (await rig.one()).state == "stored"
-    assert len(server.requests("picture")) == 2
-
-
-async def test_twice_expired_is_expired(server, rig):
-    server.on_picture(reply(404), times=2)
-    update = await rig.one()
-    assert (update.state, type(update.error)) == ("expired", ExpiredError)
-    assert update.error.prediction_id
-
-
-async def test_a_broken_download_goes_on_where_it_broke(server, rig):
-    server.on_picture(truncated(2000, fin))
-    assert (await rig.one()).state == "stored"
-    assert server.requests("picture")[1].header("Range") == "bytes=2000-"
-
-
-async def test_a_download_that_is_given_up_is_fetched_by_the_next_run(server, rig):
-    server.on_picture(reset, times=8)
-    update = await rig.one()
-    assert update.state == "completed"
-    assert isinstance(update.error, UnavailableError)
-    assert update.error.paid == "yes"
-    assert (await rig.one()).state == "stored"
-    assert len(server.submits) == 1
-
-
-async def test_an_address_that_will_never_do_is_tried_once(server, rig):
-    server.seconds = 0
-    server.on_result(with_data(outputs=["https://user:word@example.org/a.png"]))
-    update = await rig.one()
-    assert (update.state, type(update.error)) == ("completed", UnavailableError)
-    assert server.requests("picture") == []
-
-
-async def test_a_wrong_size_is_stored_and_marked(server, rig):
-    server.on_picture(served(picture((128, 64))))
-    update = await rig.one()
-    assert (update.state, update.record.got, update.record.size) == ("stored", Size(128, 64), Size(256, 256))
-
-
-async def test_what_is_no_picture_is_set_aside_and_not_bought_again(server, rig):
-    server.on_picture(served(b"<svg/>"))
-    update = await rig.one()
-    assert (update.state, type(update.error)) == ("invalid_output", PictureError)
-    assert (await rig.one()).state == "invalid_output"
-    assert len(server.submits) == 1
-
-
-async def test_a_file_that_was_changed_on_its_way_is_fetched_again(server, rig, monkeypatch):
-    """Another kernel that has the row, too, writes to the same file: the ledger's hash must be the file's."""
-    download = rig.engine.client.download
-
-    async def disturbed(address, into):
-        done = await download(address, into)
-        monkeypatch.setattr(rig.engine.client, "download", download)
-        into.write_bytes(picture(seed=99))
-        return done
-
-    monkeypatch.setattr(rig.engine.client, "download", disturbed)
-    assert (await rig.one()).state == "stored"
-    assert len(server.requests("picture")) == 2
-
-
-async def test_a_disk_that_takes_no_picture_leaves_it_to_be_fetched(server, rig, monkeypatch):
-    def full(*_args):
-        raise OSError(28, "No space left on device")
-
-    keep = PictureStore.keep
-    monkeypatch.setattr(PictureStore, "keep", full)
-    update = await rig.one()
-    assert update.state == "completed"
-    assert "No space left" in update.error.message
-    monkeypatch.setattr(PictureStore, "keep", keep)
-    assert (await rig.one()).state == "stored"
-    assert len(server.submits) == 1
-
-
-async def test_the_file_is_whole_before_the_row_says_stored(server, rig, monkeypatch):
-    """The order is the guarantee: synced, renamed, and then the row."""
-    order = []
-    keep, move = PictureStore.keep, Store.move
-
-    def kept(self, part, *args):
-        assert part.exists()
-        path = keep(self, part, *args)
-        order.append("named")
-        assert not part.exists()
-        return path
-
-    def moved(self, row_id, state, **values):
-        order.append(state)
-        return move(self, row_id, state, **values)
-
-    monkeypatch.setattr(PictureStore, "keep", kept)
-    monkeypatch.setattr(Store, "move", moved)
-    assert (await rig.one()).state == "stored"
-    assert order == ["sending", "completed", "named", "stored"]
-
-
-async def test_the_file_is_synced_before_it_is_renamed(server, rig, monkeypatch):
-    """A rename that outlives a power cut must not name an empty file."""
-    import os
-
-    order = []
-    fsync, replace = os.fsync, os.replace
-
-    def synced(descriptor):
-        order.append(("fsync", os.fstat(descriptor).st_ino))
-        return fsync(descriptor)
-
-    from pathlib import Path
-
-    path_replace = Path.replace
-
-    def renamed(self, target):
-        if self.suffix == ".part" and "pictures" in self.parts:
-            order.append(("rename", self.stat().st_ino))
-        return path_replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", renamed)
-    assert (await rig.one()).state == "stored"
-    [(_, inode)] = [step for step in order if step[0] == "rename"]
-    assert order.index(("fsync", inode)) < order.index(("rename", inode))
-    assert replace is os.replace
-
-
-# --- stop -------------------------------------------------------------------------------------------------
-
-
-async def test_after_a_stop_nothing_is_sent_and_what_is_paid_for_arrives(server, rig):
-    rig.engine.at_once = 2
-    server.seconds = 0.3
-    running = asyncio.create_task(rig.run(seeds="1-12"))
-    await server.reached("result", 1)
-    rig.stop.set()
-    sent = len(server.submits)
-    updates = await running
-    states = sorted(update.state for update in updates)
-    assert len(server.submits) == sent <= 2
-    assert states == ["stopped"] * (12 - sent) + ["stored"] * sent
-    assert all(isinstance(u.error, StoppedError) for u in updates if u.state == "stopped")
-    assert all(u.error.paid == "no" for u in updates if u.state == "stopped")
-
-
-async def test_a_stop_that_comes_while_the_row_is_written_still_counts(server, rig, monkeypatch):
-    send = Store.send
-
-    def stopped_meanwhile(self, *args, **options):
-        send(self, *args, **options)
-        rig.stop.set()
-
-    monkeypatch.setattr(Store, "send", stopped_meanwhile)
-    assert (await rig.one()).state == "stopped"
-    assert server.submits == []
-
-
-async def test_a_stop_ends_the_cooldown_at_once(server, rig):
-    server.on_submit(reply(429, "slow down", retry_after="200"))
-    running = asyncio.create_task(rig.run(seeds="1-3"))
-    await server.reached("submit", 1)
-    while not rig.engine.gate.delay():
-        await asyncio.sleep(0)
-    rig.stop.set()
-    updates = await asyncio.wait_for(running, 60)
-    assert "stopped" in {update.state for update in updates}
-    assert (
-        rig.engine.ledger.wait(
-            lambda db: [r.state for r in db.history() if r.state in ("planned", "sending")]
-        )
-        == []
-    )
-
-
-async def test_a_stopped_run_is_taken_up_by_the_next(server, rig, make_rig):
-    rig.stop.set()
-    assert {update.state for update in await rig.run(seeds="1-3")} == {"stopped"}
-    assert {update.state for update in await make_rig().run(seeds="1-3")} == {"stored"}
-    assert len(server.submits) == 3
-
-
-async def test_a_consumer_that_goes_away_buys_nothing_more(server, rig):
-    rig.engine.at_once = 1
-    server.seconds = 0.05
-    from qwen_widgets.core.sweep import plan_sweep
-
-    sweep = plan_sweep("a red fox", seeds="1-6", sizes=(256, 256))
-    rig.requests += sweep.unique
-    updates = rig.engine.run(await rig.engine.plan(sweep), rig.stop)
-    async for update in updates:
-        if update.state == "submitted":
-            break
-    await updates.aclose()
-    assert rig.stop.is_set()
-    # What is under way is finished by the run's own task, which nothing but the engine holds.
-    [work] = rig.engine.running
-    await work
-    assert len(server.submits) == 1
-    assert [r.state for r in rig.engine.ledger.wait(lambda db: db.history())] == ["stored"]
-
-
-async def test_an_order_that_is_cut_off_is_unknown(server, rig):
-    """The loop ends while the answer is awaited: the money may be spent."""
-    server.on_submit(accepted(hang))
-    running = asyncio.create_task(rig.run())
-    await server.reached("submit", 1)
-    [work] = rig.engine.running
-    work.cancel()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    with suppress(asyncio.CancelledError):
-        await work
-    [record] = rig.engine.ledger.wait(lambda db: db.history())
-    assert record.state == "unknown"
-    assert (await rig.one()).state == "stored"
-    assert len(server.submits) == 1
-
-
-# --- limits -----------------------------------------------------------------------------------------------
-
-
-async def test_a_429_for_a_quarter_of_an_hour_is_told(server, rig, monkeypatch):
-    from qwen_widgets.core import purchase
-
-    monkeypatch.setattr(purchase, "_LONGEST_LIMITED", 0.05)
-    server.on_submit(reply(429, "slow down", retry_after_ms="30"), times=None)
-    update = await rig.one()
-    assert (update.state, type(update.error), update.error.paid) == ("rejected", RateLimitedError, "no")
-    assert server.predictions == {}
-
-
-async def test_not_sent_is_tried_five_times(server, make_rig, monkeypatch):
-    rig = make_rig()
-    tries = []
-
-    async def refused(*_args):
-        tries.append(1)
-        raise NotSentError("no route")
-
-    monkeypatch.setattr(rig.engine.client, "submit", refused)
-    update = await rig.one()
-    assert (update.state, len(tries)) == ("rejected", 5)
-    monkeypatch.undo()
-
-
-async def test_concurrency_shrinks_the_slots(server, rig):
-    """The service says that too many run at once: all arrive, each bought once, and the rate window is left alone."""
-    server.seconds = 0.2
-    server.on_submit(*[contract] * 3, reply(429, "concurrency limit reached", retry_after_ms="20"))
-    updates = await rig.run(seeds="1-12")
-    assert {update.state for update in updates} == {"stored"}
-    assert rig.engine.gate.window is None
-    assert rig.engine.gate.slots is not None
-    assert len(server.predictions) == 12
-
-
-# --- sleep of the machine ---------------------------------------------------------------------------------
-
-
-async def test_a_machine_that_has_slept_polls_at_once_on_new_connections(server, rig, monkeypatch):
-    """The wall clock has gone on without the monotonic one."""
-    jump = [0.0]
-    rig.engine.clock = Clock(wall=lambda: time.time() + jump[0])
-    monkeypatch.setattr(pacing, "deadline", lambda *_args, **_options: 60.0)
-    rig.engine.rhythm = pacing.Rhythm(first=50.0, shortest=50.0, longest=50.0)
-    running = asyncio.create_task(rig.run())
-    while rig.engine.polling == 0:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.05)
-    began = time.monotonic()
-    jump[0] = 3600.0
-    [update] = await asyncio.wait_for(running, 40)
-    assert update.state == "stored"
-    # The next look would have come after 50.
-    assert time.monotonic() - began < 30
-    [submit], [result] = server.submits, server.requests("result")
-    assert submit.connection != result.connection
-
-
-@pytest.mark.parametrize(("gap", "wakes"), [(4.0, 0), (6.0, 1), (-3600.0, 0)])
-async def test_only_a_gap_of_more_than_five_seconds_is_a_sleep(gap, wakes, rig, monkeypatch):
-    jump = [0.0]
-    rig.engine.clock = Clock(wall=lambda: time.time() + jump[0])
-    woken = []
-
-    async def wake():
-        woken.append(1)
-
-    monkeypatch.setattr(rig.engine, "wake", wake)
-    await rig.engine.notice_sleep()
-    jump[0] = gap
-    # Two runs look; one of them wakes, since waking closes the connections of both.
-    await rig.engine.notice_sleep()
-    await rig.engine.notice_sleep()
-    assert len(woken) == wakes
-    assert engine_module._SLEPT == 5.0
 
 
 # --- others -----------------------------------------------------------------------------------------------

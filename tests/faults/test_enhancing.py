@@ -7,54 +7,21 @@ import json
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rig import CANARY
 from server import OPTIMIZER, Exchange, FaultServer, contract, edited, hang, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive, making, studio, wording
-from qwen_widgets.core import metadata, pacing
+from qwen_widgets.core import metadata
 from qwen_widgets.core.enhancing import Enhanced
 from qwen_widgets.core.errors import BudgetError, InputError, PredictionFailedError, QwenError, StoppedError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.grid.describe import describe
 from qwen_widgets.portal import portal
-from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
-
-
-@pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch, server: FaultServer) -> Iterator[FaultServer]:
-    """A studio of this test's own behind qw.generate, on the fault server, that polls at its pace."""
-    monkeypatch.setenv("QWEN_WIDGETS_BASE_URL", server.base_url)
-    monkeypatch.setenv("WAVESPEED_API_KEY", CANARY)
-    restart(monkeypatch)
-    yield server
-    close_all()
-
-
-STUDIOS: list[Studio] = []
-
-
-def close_all() -> None:
-    """Close the connections of every studio that a test has made."""
-    while STUDIOS:
-        for engine in STUDIOS.pop()._engines.values():
-            portal.run(engine.client.aclose())
-
-
-def restart(monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A new studio on the same home, as after the kernel's restart."""
-    here = Studio(Settings())
-    monkeypatch.setattr("qwen_widgets.studio._default", here)
-    STUDIOS.append(here)
-    engine, _ = here.engine()
-    engine.usual = 0.03
-    engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(0.01)
-    return here
 
 
 @pytest.fixture
@@ -71,13 +38,13 @@ def models(server: FaultServer) -> list[str]:
     return [seen.target.removeprefix("/api/v3/") for seen in server.submits]
 
 
-def test_a_prompt_is_enhanced_once(hosted: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_is_enhanced_once(hosted: FaultServer, restart: Callable[[], Studio]) -> None:
     first = qw.enhance("a red fox", style="anime")
     assert first == Enhanced(
         "a red fox, anime, in fine detail", "a red fox", "anime", cost=0.0009, cached=False
     )
     assert f"{first}" == first.text
-    restart(monkeypatch)
+    restart()
     again = qw.enhance("a red fox", style="anime")
     assert (again.text, again.cost, again.cached) == (first.text, 0.0, True)
     assert models(hosted) == [OPTIMIZER]
@@ -171,11 +138,11 @@ def test_both_compares_them_over_the_same_seeds(hosted: FaultServer, said: list[
 
 
 def test_a_rerun_asks_nothing_and_costs_nothing(
-    hosted: FaultServer, said: list[str], monkeypatch: pytest.MonkeyPatch
+    hosted: FaultServer, said: list[str], restart: Callable[[], Studio]
 ) -> None:
     qw.generate("a red fox", seeds="1-2", sizes="256x256", enhance="both")
     sent = len(hosted.submits)
-    restart(monkeypatch)
+    restart()
     del said[:]
     again = qw.generate("a red fox", seeds="1-2", sizes="256x256", enhance="both")
     assert said[0] == (
@@ -187,13 +154,13 @@ def test_a_rerun_asks_nothing_and_costs_nothing(
 
 
 def test_original_and_enhanced_are_both_kept(
-    hosted: FaultServer, said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hosted: FaultServer, said: list[str], restart: Callable[[], Studio], tmp_path: Path
 ) -> None:
     grid = qw.generate("a red fox", seeds=1, sizes="256x256", enhance="both:anime")
     table = grid.to_frame()
     assert list(table["enhanced_from"].fillna("")) == ["", "a red fox"]
     assert list(table["style"].fillna("")) == ["", "anime"]
-    restart(monkeypatch)
+    restart()
     again = qw.grid(grid.run_id)
     assert [row.original for row in again.sweep.rows] == ["", "a red fox"]
     assert [row.style for row in again.sweep.rows] == ["", "anime"]
@@ -366,7 +333,7 @@ def test_another_price_stops_until_a_limit_accepts_it(hosted: FaultServer) -> No
 
 
 def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
-    hosted: FaultServer, said: list[str], monkeypatch: pytest.MonkeyPatch
+    hosted: FaultServer, said: list[str], restart: Callable[[], Studio]
 ) -> None:
     hosted.on_result(hang)
     main = threading.main_thread().ident
@@ -381,7 +348,7 @@ def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
         qw.generate("a red fox", seeds="1-2", sizes="256x256", enhance=True)
     thread.join()
     assert models(hosted) == [OPTIMIZER]
-    restart(monkeypatch)
+    restart()
     assert archive.waiting() == 1
     archive.resume()
     assert archive.waiting() == 0
@@ -390,7 +357,7 @@ def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
 
 
 def test_a_kernel_that_died_while_asking_has_its_text_fetched(
-    hosted: FaultServer, said: list[str], monkeypatch: pytest.MonkeyPatch, qwen_home: Path
+    hosted: FaultServer, said: list[str], restart: Callable[[], Studio], qwen_home: Path
 ) -> None:
     """The row of a dead kernel: sent, and no answer heard. It is looked for and never sent again on a guess."""
     assert qw.enhance("a red fox").text
@@ -399,7 +366,7 @@ def test_a_kernel_that_died_while_asking_has_its_text_fetched(
             "UPDATE purchase SET state = 'sending', prediction_id = NULL, outputs = NULL, text = NULL,"
             " owner = '999999:x:y', lease_until = 0"
         )
-    here = restart(monkeypatch)
+    here = restart()
     engine, _ = here.engine()
     engine.time_scale = 0.01
     assert archive.waiting() == 1

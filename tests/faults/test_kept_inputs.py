@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import ContractServer, settings
+from contract import ContractServer
 from PIL import Image
 
 import qwen_widgets as qw
 from qwen_widgets import archive
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContractServer]:
-    server = ContractServer(settings(duration=0.05))
-    for name, value in server.env().items():
-        monkeypatch.setenv(name, value)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
-    studio = Studio(Settings(max_cost=5))
-    monkeypatch.setattr("qwen_widgets.studio._default", studio)
-    return studio
 
 
 def photo(colour: str) -> Image.Image:
@@ -49,7 +31,7 @@ def grow_old(home: Path) -> None:
 
 
 def test_what_no_run_was_made_with_goes_and_the_rest_stays(
-    server: ContractServer, studio: Studio, qwen_home: Path
+    contract: ContractServer, studio: Studio, qwen_home: Path
 ) -> None:
     assert archive.forget_inputs() == ["No input pictures are kept here."]
     made = qw.generate("make it night", seeds=1, images=photo("teal"))
@@ -78,7 +60,7 @@ def test_a_picture_that_is_given_again_stays_for_its_day(studio: Studio, qwen_ho
 
 
 def test_a_picture_that_is_stored_as_well_is_kept_once(
-    server: ContractServer, studio: Studio, qwen_home: Path
+    contract: ContractServer, studio: Studio, qwen_home: Path
 ) -> None:
     fox = qw.generate("a red fox", seeds=1, sizes="512x512")
     night = qw.generate("make it night", seeds=1, images=fox[0, 0])
@@ -90,7 +72,7 @@ def test_a_picture_that_is_stored_as_well_is_kept_once(
     # The service has lost the upload: what is sent anew is the stored picture.
     studio.engine()[0].ledger.wait(lambda db: db._db.execute("DELETE FROM upload"))
     assert night.add(seeds=2)[0, 1].state == "stored"
-    assert len(server.uploads) == 2
+    assert len(contract.uploads) == 2
     assert qw.generate("make it night", seeds=1, images=source)[0, 0].cached
 
 

@@ -30,12 +30,6 @@ EDITS = (EDIT, PRO_EDIT, PLUS, SEEDREAM_EDIT)
 SEEDED = (MODEL, PRO, EDIT, PRO_EDIT, PLUS)
 
 
-@pytest.fixture
-async def house():
-    async with open_house() as opened:
-        yield opened
-
-
 async def inputs_for(house, model, **changes):
     """The inputs that a model needs, with changes."""
     if model == OPTIMIZER:

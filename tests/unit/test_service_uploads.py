@@ -13,12 +13,6 @@ from qwen_widgets.offline import uploads
 HEAD = {"filename": "fox.png", "size": 5, "content_type": "image/png"}
 
 
-@pytest.fixture
-async def house():
-    async with open_house() as opened:
-        yield opened
-
-
 async def ticket(house, **changes):
     answer = await house.client.post("media/uploads", json=HEAD | changes)
     assert answer.status_code == 200, answer.text
