@@ -49,6 +49,8 @@ _DOWNLOADS = 6
 _SLEPT = 5.0
 #: How far the API's price may be from the built-in one before a run stops; a part of it.
 _PRICE_MARGIN = Decimal("0.10")
+#: Seconds that a price is waited for, and how many are asked for together.
+_PRICE_WAIT, _PRICES = 15.0, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class Engine:
         self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
         self.gate = SubmitGate(clock.monotonic, scale=time_scale, open_predictions=lambda: self.polling)
         self.downloading = asyncio.Semaphore(_DOWNLOADS)
+        self._asking = asyncio.Semaphore(_PRICES)
         self.inputs = Inputs(ledger, store, loopback=client.loopback)
         self.uploads = Uploads(
             client, ledger, store, provider=provider, lasting=not free, clock=clock, time_scale=time_scale
@@ -281,38 +284,32 @@ class Engine:
                 find_model(plan.requests[key].model.id)
         if self.free:
             return plan
-        prices = dict(plan.prices)
+        buys = {key: plan.requests[key] for key, action in plan.actions.items() if action == "buy"}
         # Asked anew for each plan, which is free: a price kept from the last run could be another by now.
-        said: dict[Hashable, Decimal] = {}
-        for key, action in plan.actions.items():
-            if action != "buy":
-                continue
-            request = plan.requests[key]
-            model = request.model
-            priced_by = _priced_by(request)
-            if priced_by not in said:
-                said[priced_by] = model.price
-                with contextlib.suppress(QwenError):
-                    said[priced_by] = await self.client.price(request)
-            price = said[priced_by]
-            what = "a text" if makes_text(model.id) else "a picture"
+        kinds = {_priced_by(request): request for request in buys.values()}
+        asked = await asyncio.gather(*map(self._price, kinds.values()))
+        said = dict(zip(kinds, asked, strict=True))
+        prices = dict(plan.prices) | {key: said[_priced_by(request)] for key, request in buys.items()}
+        for key, request in buys.items():
+            model, price = request.model, prices[key]
             if abs(price - model.price) > model.price * _PRICE_MARGIN and not accepted:
-                total = sum(
-                    (
-                        said.get(_priced_by(plan.requests[k]), p)
-                        for k, p in plan.prices.items()
-                        if plan.actions[k] == "buy"
-                    ),
-                    Decimal(0),
-                )
+                what = "a text" if makes_text(model.id) else "a picture"
+                total = sum((prices[key] for key in buys), Decimal(0))
                 enough = total.quantize(Decimal("0.01"), ROUND_CEILING)
                 raise BudgetError(
                     f"the API asks ${price.normalize():f} for {what} of {model.name}, and "
                     f"${model.price.normalize():f} was expected; nothing was bought.",
                     next_step=f"A limit for this run accepts it: --max-cost {enough} (max_cost={enough} in Python).",
                 )
-            prices[key] = price
         return replace(plan, prices=prices)
+
+    async def _price(self, request: Order) -> Decimal:
+        """Return the API's price of a request, the built-in one where there is no answer in time."""
+        async with self._asking:
+            with contextlib.suppress(QwenError, TimeoutError):
+                async with asyncio.timeout(_PRICE_WAIT):
+                    return await self.client.price(request)
+        return request.model.price
 
     async def _read_window(self) -> None:
         """Take up the rate window that was learned for this account before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -92,6 +93,21 @@ async def test_without_an_answer_the_built_in_table_holds(name, server, rig):
 async def test_a_silent_price_call_does_not_hold_the_run_up(server, make_rig):
     server.on("price", hang)
     assert (await planned(make_rig(IMPATIENT))).cost == Decimal("0.09")
+
+
+async def test_the_prices_of_several_models_are_asked_for_together(server, rig):
+    reached = asyncio.Event()
+
+    async def wait_for_the_other(x):
+        await server.reached("price", 2)
+        reached.set()
+        await contract(x)
+
+    server.on("price", wait_for_the_other, times=2)
+    sweep = plan_sweep("a red fox", seeds="1-3", models="qwen-image-2.0,qwen-image-2.0-pro")
+    await rig.engine.ask_prices(await rig.engine.plan(sweep), accepted=True)
+    assert reached.is_set()
+    assert len(server.requests("price")) == 2
 
 
 async def test_only_what_is_bought_is_paid_for(server, rig):
