@@ -13,10 +13,18 @@ from traitlets import Bool, Int, TraitError, Unicode
 
 from qwen_widgets import archive
 from qwen_widgets.core import syntax
-from qwen_widgets.core.errors import BudgetError, InputError, KeyRefusedError, QwenError, SettingsError
+from qwen_widgets.core.errors import (
+    BudgetError,
+    InputError,
+    KeyRefusedError,
+    QwenError,
+    SettingsError,
+    StoppedError,
+)
 from qwen_widgets.core.models import MODELS, PRESETS, find_model
 from qwen_widgets.core.request import KEPT
 from qwen_widgets.core.sweep import ModelsLike, SeedsLike
+from qwen_widgets.grid.describe import plural
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
 from qwen_widgets.panel.bridge import Bridge, read_fields
@@ -223,6 +231,13 @@ class Panel(Controls):
 
     def stop(self) -> None:
         """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
+        if dropped := self._runs.waiting:
+            what = plural(dropped, "run")
+            self._say(
+                StoppedError(
+                    f"stopped: {what} that waited will not be done; nothing of it was bought.", next_step=""
+                )
+            )
         self._runs.stop()
         self._rewording.stop()
         if self.grid is not None:

@@ -59,6 +59,7 @@ def test_stop_buys_nothing_more_and_drops_what_waits(new_panel):
     panel.wait(30)
     states = [cell.state for cell in panel.grid]
     assert panel.grid.prompts == ("a red fox",)
+    assert panel.message.startswith("stopped: 1 run that waited will not be done")
     assert states.count("stopped") >= 5
     assert set(states) <= {"stopped", "stored"}
     assert not panel.busy
