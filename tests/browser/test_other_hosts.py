@@ -114,7 +114,7 @@ def go_on(page) -> None:
     focus(page)
     press(page, "v")
     with page.expect_download() as saved:
-        page.get_by_role("button", name="save as a page").click()
+        page.get_by_role("button", name="Save as a page", exact=True).click()
     assert saved.value.suggested_filename == "boat.html"
     leave(page)
 

@@ -121,7 +121,7 @@ def save_anew(page, path):
     page.locator(".qw-tile").nth(0).focus()
     page.keyboard.press("v")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save as a page").click()
+        page.get_by_role("button", name="Save as a page", exact=True).click()
     assert download.value.suggested_filename.endswith(".html")
     download.value.save_as(path)
     page.keyboard.press("Escape")
