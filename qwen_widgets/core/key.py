@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import NoReturn
 
@@ -39,6 +40,11 @@ class ApiKey:
     def inside(self, text: str) -> bool:
         """Whether a text contains the key."""
         return self.__text in text
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that tell this key from another one; nothing of it can be had from them."""
+        return hashlib.sha256(b"qwen_widgets:" + self.__text.encode()).hexdigest()[:8]
 
     def __repr__(self) -> str:
         return "ApiKey(hidden)"

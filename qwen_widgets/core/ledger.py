@@ -284,6 +284,14 @@ class Store(AccountRows, UploadRows):
         ).fetchone()
         return int(row[0])
 
+    def sent_with(self, row_id: int) -> str:
+        """Return the account that a row was last sent with; empty where that was not noted."""
+        row = self._db.execute(
+            "SELECT note FROM event WHERE purchase_id = ? AND state = 'sending' ORDER BY id DESC LIMIT 1",
+            (row_id,),
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
     def durations(self, provider: str, model: str) -> list[float]:
         """Return the last 48 durations of a model, seconds from submit to completion, newest first."""
         rows = self._db.execute(
@@ -462,7 +470,15 @@ class Store(AccountRows, UploadRows):
             (row_id, self.owner),
         )
 
-    def send(self, row_id: int, *, midnight: float, skew: float = 0.0, addresses: Sequence[str] = ()) -> None:
+    def send(
+        self,
+        row_id: int,
+        *,
+        midnight: float,
+        skew: float = 0.0,
+        addresses: Sequence[str] = (),
+        account: str = "",
+    ) -> None:
         """Bring a planned row into `sending`, where the day's budget allows it.
 
         In one transaction, so that two kernels together can't spend more than the budget.
@@ -475,6 +491,8 @@ class Store(AccountRows, UploadRows):
             Server's clock less this machine's, as far as it is known: this machine's may be set before the next look.
         addresses : sequence of str
             Where the input pictures are: what the service may echo.
+        account : str
+            Whose history will show it, noted with the event.
 
         Raises
         ------
@@ -493,7 +511,7 @@ class Store(AccountRows, UploadRows):
                     next_step="%qwen budget 10 raises it.",
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
-        self.move(row_id, "sending", server_at=self._clock() + skew, inputs=inputs)
+        self.move(row_id, "sending", note=account, server_at=self._clock() + skew, inputs=inputs)
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""

@@ -48,6 +48,11 @@ _DOWNLOAD_TRIES = 8
 #: Characters of an enhanced prompt; no model takes near so many.
 _LONGEST_TEXT = 20_000
 _ABSENT = "proven absent"
+#: One account's history proves nothing of what was sent to another.
+_OTHER_KEY = UnknownOutcomeError(
+    "it was sent with another API key, and this key's account does not show it",
+    next_step="Run the cell again with the key it was sent with to look there",
+)
 #: How often the history is asked anew because its Date shows that the wrong minutes were asked for.
 _MOST_DATES = 3
 
@@ -234,6 +239,7 @@ class Purchase:
                     midnight=self.engine.clock.midnight(),
                     skew=self.engine.client.clock_skew,
                     addresses=addresses,
+                    account=self.engine.client.account,
                 )
             )
         except BudgetError as error:
@@ -275,7 +281,10 @@ class Purchase:
             if finding.verdict == "found":
                 return looked
         if trouble is None and finding is not None and finding.verdict == "absent":
-            return await self._proven_absent(record)
+            sent_with = await engine.ledger.run(partial(Store.sent_with, row_id=record.id))
+            if sent_with in ("", engine.client.account):
+                return await self._proven_absent(record)
+            trouble = _OTHER_KEY
         return await self._leave_unknown(record, finding, trouble)
 
     async def _look(self, record: Record) -> tuple[reconcile.Finding, Record]:
@@ -331,12 +340,15 @@ class Purchase:
         strays = finding.strays if finding is not None else ()
         if strays:
             why = f"{len(strays)} pictures of the account's history could be it"
+        elif trouble is _OTHER_KEY:
+            why = trouble.message
         else:
             why = f"and the account's history can't be read: {trouble.message if trouble else 'no answer'}"
         lost = record.error.message.rstrip(".") if record.error is not None else "The answer was lost"
         error = UnknownOutcomeError(
             f"{lost}; {why}",
-            next_step="Run the cell again to look once more, or grid.retry() to buy it again.",
+            next_step=(trouble.next_step if trouble is _OTHER_KEY else "Run the cell again to look once more")
+            + ", or grid.retry() to buy it again.",
         )
 
         def work(db: Store) -> Record:

@@ -94,6 +94,8 @@ class WaveSpeed:
         self.base_url = check_base_url(base_url, in_process=app is not None)
         self.timeouts = timeouts or Timeouts()
         self._key = key
+        #: Whose history it sees, as the ledger notes it: another key's may lack what this one has bought.
+        self.account = f"key {key.fingerprint}" if key else ""
         self._app = app
         #: Whether the API is on this machine, so that pictures may be, too.
         self.loopback = is_loopback(self.base_url.host)

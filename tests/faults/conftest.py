@@ -78,8 +78,8 @@ async def make_client(server: FaultServer) -> AsyncIterator[Callable[..., WaveSp
     """Make a client of the fault server, or of another address, with other timeouts."""
     made: list[WaveSpeed] = []
 
-    def make(timeouts: Timeouts = PATIENT, *, base_url: str | None = None) -> WaveSpeed:
-        made.append(WaveSpeed(base_url or server.base_url, ApiKey(CANARY), timeouts=timeouts))
+    def make(timeouts: Timeouts = PATIENT, *, base_url: str | None = None, key: str = CANARY) -> WaveSpeed:
+        made.append(WaveSpeed(base_url or server.base_url, ApiKey(key), timeouts=timeouts))
         return made[-1]
 
     yield make
@@ -120,8 +120,8 @@ async def make_rig(
         pacing, "deadline", lambda known, *, scale=1.0: max(deadline(known, scale=scale), 8.0)
     )
 
-    def make(timeouts: Timeouts = PATIENT, *, base_url: str | None = None) -> Rig:
-        client = make_client(timeouts, base_url=base_url)
+    def make(timeouts: Timeouts = PATIENT, *, base_url: str | None = None, key: str = CANARY) -> Rig:
+        client = make_client(timeouts, base_url=base_url, key=key)
         store = PictureStore(qwen_home)
         engine = Engine(client, ledger, store, provider=client.origin, usual=0.03, time_scale=0.01)
         rigs.append(Rig(engine, server, qwen_home))

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
-from rig import a_request
+from rig import CANARY, a_request
 from server import accepted, contract, envelope, fin, lose_answer, reply, reset
 
 from qwen_widgets.core import reconcile, wavespeed
@@ -444,6 +444,29 @@ async def test_a_key_that_is_refused_meanwhile_ends_the_looking(server, rig):
     update = await rig.one()
     assert update.state == "unknown"
     assert len(server.requests("history")) == 1
+    assert len(server.submits) == 1
+
+
+async def test_another_keys_history_proves_nothing(server, rig, make_rig):
+    server.on_submit(lose_answer)
+    server.on_history(reply(500), times=None)
+    assert (await rig.one()).state == "unknown"
+    bought = dict(server.predictions)
+    # The account of another key has none of it.
+    server.predictions.clear()
+    server.forget("history")
+    update = await make_rig(key=f"{CANARY}-2").one()
+    assert (update.state, type(update.error), update.error.paid) == (
+        "unknown",
+        UnknownOutcomeError,
+        "unknown",
+    )
+    assert "another API key" in update.error.message
+    assert "the key it was sent with" in update.error.next_step
+    assert len(server.submits) == 1
+    # With the first key it is looked for where it was bought.
+    server.predictions.update(bought)
+    assert (await rig.one()).state == "stored"
     assert len(server.submits) == 1
 
 

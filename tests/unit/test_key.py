@@ -105,6 +105,8 @@ def test_equal_keys_are_one_account():
     assert len({ApiKey(TEXT), ApiKey(TEXT), ApiKey(TEXT + "x")}) == 2
     assert ApiKey(TEXT) != TEXT
     assert ApiKey(TEXT) != ApiKey(TEXT + "x")
+    assert ApiKey(TEXT).fingerprint == ApiKey(f" {TEXT}\n").fingerprint != ApiKey(TEXT + "x").fingerprint
+    assert ApiKey(TEXT).fingerprint not in TEXT
 
 
 def test_it_can_be_looked_for():
