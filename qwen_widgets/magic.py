@@ -149,7 +149,7 @@ class QwenMagics(Magics, Configurable):
             return self._make(line, cell)
         except QwenError as error:
             # A traceback is no use to someone who mistyped an option.
-            raise UsageError(_sentence(error)) from None
+            raise UsageError(error.sentence) from None
 
     def _make(self, line: str, cell: str | None) -> Grid | None:
         words, prompt = _split(line) if cell is None else (_words(line), cell)
@@ -233,7 +233,7 @@ class QwenMagics(Magics, Configurable):
             action = getattr(self, f"_{command or 'help'}")
             lines = action(rest) if command in _WITH_WORDS else action()
         except QwenError as error:
-            raise UsageError(_sentence(error)) from None
+            raise UsageError(error.sentence) from None
         sys.stdout.write("".join(f"{text}\n" for text in lines))
 
     def _help(self) -> list[str]:
@@ -342,11 +342,6 @@ def _number(option: str, text: str, kind: type[int | float]) -> Any:
         return kind(text)
     except ValueError:
         raise UsageError(f"{option} {text!r}: it is not a number.") from None
-
-
-def _sentence(error: QwenError) -> str:
-    stop = "" if error.message.endswith((".", "!", "?", "…")) or not error.next_step else "."
-    return " ".join(text for text in (error.message + stop, error.next_step) if text)
 
 
 def _words(line: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from qwen_widgets.core.enhancer import read_wish
+from qwen_widgets.core.errors import ArgumentError
 from qwen_widgets.core.models import Model
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import (
@@ -40,13 +41,13 @@ class GenerateOptions(TypedDict, total=False):
 
 
 def check_names(options: GenerateOptions) -> None:
-    """Raise TypeError with a hint for an unknown keyword."""
+    """Raise ArgumentError with a hint for an unknown keyword."""
     known = GenerateOptions.__annotations__
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-            raise TypeError(f"generate() has no argument {name!r}; {hint}")
+            raise ArgumentError(f"generate() has no argument {name!r}; {hint}")
 
 
 def images_of(options: GenerateOptions) -> tuple[list[object], tuple[Model, ...], bool]:

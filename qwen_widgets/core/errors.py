@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
 import re
+import traceback
+from pathlib import Path
 from typing import Literal
 
 Paid = Literal["no", "yes", "unknown"]
@@ -65,11 +68,39 @@ class QwenError(Exception):
         """The sentence that says what was wrong."""
         return str(self.args[0]) if self.args else ""
 
+    @property
+    def sentence(self) -> str:
+        """What was wrong, and what to do about it."""
+        stop = "" if self.message.endswith((".", "!", "?", "…")) or not self.next_step else "."
+        return " ".join(text for text in (self.message + stop, self.next_step) if text)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback: the lines that the user wrote, and the sentence.
+
+        What was typed is wrong, or what was asked for can't be had; the frames that have found it out say nothing
+        of that. Outside of IPython it is an exception as any other.
+        """
+        lines = []
+        for frame, line in traceback.walk_tb(self.__traceback__):
+            room = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if room == __name__.partition(".")[0]:
+                break
+            if room in ("IPython", "ipykernel"):
+                continue
+            file = frame.f_code.co_filename
+            where = "" if room == "__main__" else f"{Path(file).name}, "
+            lines.append(f"{where}line {line}: {linecache.getline(file, line).strip()}")
+        return [*lines, f"{type(self).__name__}: {self.sentence}"]
+
 
 class InputError(QwenError, ValueError):
     """What the user typed can't be used: nothing was sent, nothing was bought."""
 
     title = "Can't run"
+
+
+class ArgumentError(InputError, TypeError):
+    """A function has no such argument."""
 
 
 class SettingsError(QwenError):

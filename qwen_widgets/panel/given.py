@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qwen_widgets.core import syntax
+from qwen_widgets.core.errors import ArgumentError
 from qwen_widgets.core.models import DEFAULT_RATIO
 from qwen_widgets.core.sweep import read_models, read_seeds
 from qwen_widgets.grid.recipe import write_seeds
@@ -37,11 +38,11 @@ def without_defaults(**options: object) -> dict[str, Any]:
 
 
 def check_names(unknown: Iterable[str]) -> None:
-    """Raise TypeError with a hint for an unknown keyword."""
+    """Raise ArgumentError with a hint for an unknown keyword."""
     for name in unknown:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}."
-        raise TypeError(f"Panel() has no argument {name!r}; {hint}")
+        raise ArgumentError(f"Panel() has no argument {name!r}; {hint}")
 
 
 def first_values(options: Mapping[str, Any]) -> dict[str, Any]:

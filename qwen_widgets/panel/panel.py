@@ -38,7 +38,7 @@ from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.runs import Ask, Runs
 from qwen_widgets.panel.steps import Steps
-from qwen_widgets.panel.words import as_magic, as_python, limits, remarks, sentence
+from qwen_widgets.panel.words import as_magic, as_python, limits, remarks
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
@@ -129,7 +129,7 @@ class Panel(Controls):
         try:
             check_names(unknown)
             self._build(given, run)
-        except (QwenError, TraitError, TypeError) as error:
+        except (QwenError, TraitError) as error:
             # What was typed is wrong, and not the forty lines that have found it out.
             raise error.with_traceback(None) from None
 
@@ -544,7 +544,7 @@ class Panel(Controls):
                 priced=False,
             )
         except QwenError as error:
-            return "", sentence(error)
+            return "", error.sentence
         if job.grid.provider.offline:
             self._form.write(self._form.buttons["enhance"], description="Enhance · no cost")
         return job.line, ""

@@ -23,15 +23,10 @@ _OPTIONS = frozenset({"--model", "--title", "--image", "--max-cost", "--enhance"
 _FEW = 4
 
 
-def sentence(error: QwenError) -> str:
-    """Return an error and what to do about it."""
-    return " ".join(text for text in (error.message, error.next_step) if text)
-
-
 def in_words(error: Exception) -> str:
     """Return any error in words; what isn't ours is told from what is."""
     if isinstance(error, QwenError):
-        return sentence(error)
+        return error.sentence
     if isinstance(error, TraitError):
         return f"that can't be used: {error}"
     what = f"{type(error).__name__}: {error}"

@@ -263,6 +263,31 @@ def test_options_and_values_are_completed(kernel_one: Kernel) -> None:
     assert "doctor" in complete("%qwen do")
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("qw.generate('a fox', sizes='99:1')", "InputError: sizes '99:1'"),
+        (
+            "qw.generate('a fox', sedes='1')",
+            "ArgumentError: generate() has no argument 'sedes'; did you mean seeds?",
+        ),
+        ("await qw.agenerate('a fox', seeds='x')", "InputError: seeds 'x'"),
+        (
+            "qw.generate('a fox', images='nowhere.png')",
+            "InputError: image 'nowhere.png': there is no such file.",
+        ),
+        ("qw.enhance('', 'anime')", "InputError: enhance: give a prompt that is not empty."),
+        ("qw.grid('nope')", "InputError: run 'nope'"),
+    ],
+)
+def test_in_python_it_is_the_line_and_the_sentence(kernel_one: Kernel, line: str, sentence: str) -> None:
+    result = kernel_one.run(f"import qwen_widgets as qw\n\n{line}")
+    assert result.error is not None
+    mine, said = result.error.traceback
+    assert mine == f"line 3: {line}"
+    assert said.startswith(sentence)
+
+
 @pytest.mark.parametrize("mode", ["Plain", "Context", "Verbose", "Docs", "Minimal"])
 def test_no_traceback_shows_the_key(
     start_kernel: Callable[..., Kernel], contract_server: ContractServer, mode: str
