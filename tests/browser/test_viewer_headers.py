@@ -152,3 +152,26 @@ def test_on_a_phone_a_long_prompt_opens_wider_than_its_header(stage):
     assert inside["width"] > 2 * narrow
     assert inside["x"] + inside["width"] <= 360
     assert stage.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_seed_of_ten_digits_is_told_whole(stage):
+    view = make_view("s" * 16, columns=16)
+    columns = tuple(
+        replace(column, label=f"seed {2147483632 + at}") for at, column in enumerate(view.columns)
+    )
+    stage.open(replace(view, columns=columns))
+    for zoom in ("", "5"):
+        if zoom:
+            stage.page.locator(".qw-size input").fill(zoom)
+            stage.settle()
+        cut = stage.page.locator(".qw-label").evaluate_all(
+            "(all) => all.filter((el) => el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight).length"
+        )
+        assert cut == 0
+    # The tile that keys have come to is not below the headers that stay.
+    stage.page.set_viewport_size({"width": 700, "height": 400})
+    stage.focus_on(0, 15)
+    stage.settle()
+    tile = stage.page.locator(".qw-tile").nth(15).bounding_box()
+    top = stage.page.locator(".qw-top").bounding_box()
+    assert tile["y"] >= top["y"] + top["height"] - 1
