@@ -115,7 +115,7 @@ class Prediction:
             return PredictionFailedError(
                 f"The service could not make it: {said or 'it completed without a result'}",
                 paid="unknown",
-                next_step="It may be charged; asking for it again buys it again.",
+                next_step="It may be charged; only grid.retry() (retry=True for a text) buys it again.",
                 prediction_id=self.id,
             )
         kind = PredictionFailedError(

@@ -237,9 +237,9 @@ class Engine:
             return "buy"
         if record.state in ("sending", "submitted", "completed") or (record.state == "unknown" and not retry):
             return "fetch"
-        if retry or (record.error is not None and record.error.may_retry):
-            return "buy"
-        return "keep"
+        # What may have been charged is bought a second time on demand only.
+        again = record.error is not None and record.error.may_retry and record.error.paid == "no"
+        return "buy" if retry or again else "keep"
 
     async def fetch_strays(self, stop: Stop) -> None:
         """Fetch the pictures that the account's history holds and that belong to no request."""

@@ -121,6 +121,17 @@ async def test_what_asking_again_cannot_mend_is_kept(does, server, rig):
     assert (await rig.one(retry=True)).state == "stored"
 
 
+async def test_what_may_have_been_charged_is_bought_again_on_demand_only(server, rig):
+    server.on_result(with_data(status="completed", outputs=[]))
+    for _ in range(2):
+        update = await rig.one()
+        assert (update.state, update.error.paid) == ("failed", "unknown")
+        assert "grid.retry()" in update.error.next_step
+    assert len(server.submits) == 1
+    assert (await rig.one(retry=True)).state == "stored"
+    assert len(server.submits) == 2
+
+
 async def test_a_failed_prediction_is_bought_by_the_next_run(server, rig):
     rig.resends = 1  # running the cell again is how the user asks for it
     server.on_result(with_data(status="failed", outputs=[], error="worker died"))
