@@ -433,7 +433,7 @@ function makeHeader(store, ...press) {
 	const stop = button("Stop", halt, "", says.stop);
 	const bar = make("div.bar", {role: "progressbar", "aria-label": "progress", "aria-valuemin": 0});
 	const message = make("p.message", {role: "alert"});
-	const el = make("div.header", make("div.names", title, facts), badge, compare, vote, view, stop, message, bar);
+	const el = make("div.header", make("div.names", title, facts), make("p.buttons", badge, compare, vote, view, stop), message, bar);
 	return {
 		el,
 		/** @param {number} count */
