@@ -147,14 +147,18 @@ def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) 
         facts.append(f"{cached} already here")
     facts.append("no cost" if grid.provider.offline else money(grid.cost))
     if running:
-        left = grid.seconds_left
-        if left is not None:
-            facts.append(f"{seconds_text(left)} left")
+        facts += time_left(grid)
         if not grid.stoppable:
             facts.append("interrupt the kernel to stop")
     elif grid.seconds >= 0.05:
         facts.append(seconds_text(grid.seconds))
     return tuple(facts)
+
+
+def time_left(grid: Grid) -> list[str]:
+    """Return how long the run will still take, where that is known and more than a moment."""
+    left = grid.seconds_left
+    return [] if left is None or left < 0.5 else [f"{seconds_text(left)} left"]
 
 
 def _row_view(

@@ -978,7 +978,21 @@ export function mount(store, host) {
 		button(keyLine(["?", "all keys"]), help.open, "plain", "all keys"),
 		make("label.size", icon("minus"), size, icon("plus"))
 	);
-	const root = make("div.viewer", header.el, tabList, scroller, footer, status, said, closer.el, actions.el, vote.el, view.el, help.el);
+	const root = make(
+		"div.viewer",
+		{tabindex: -1},
+		header.el,
+		tabList,
+		scroller,
+		footer,
+		status,
+		said,
+		closer.el,
+		actions.el,
+		vote.el,
+		view.el,
+		help.el
+	);
 	const dialogs = [actions, vote, view, help];
 	// What had the focus may be on another tab by now.
 	const keepFocus = () => root.contains(document.activeElement) || refocus();
