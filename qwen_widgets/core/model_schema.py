@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,13 +151,31 @@ def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str)
             found[name] = value
         else:
             raise InputError(f"input {name}: give a text, a number, or true or false.")
-        if name in _SEVERAL and found[name] != 1:
+        wanted = _wanted(known[name])
+        if name in _SEVERAL and found[name] != wanted:
             raise InputError(
                 f"input {name}: a cell holds one picture, and each would be paid for; more seeds are more pictures."
             )
-        if name in _INLINE and found[name] is not False:
+        if name in _INLINE and found[name] != wanted:
             raise InputError(f"input {name}: a picture is fetched from its address here; leave that out.")
     return tuple(sorted(found.items()))
+
+
+def single_picture(inputs: Sequence[Input]) -> dict[str, Scalar]:
+    """Return what has to be sent so that one picture comes, at an address, where that isn't the model's own default.
+
+    What a schema says of no default can be any: it is sent then, too.
+    """
+    return {one.name: wanted for one in inputs if (wanted := _wanted(one)) not in (None, one.default)}
+
+
+def _wanted(one: Input) -> Scalar | None:
+    """Return the one value of an input that is taken here, None where it is any."""
+    if one.name in _SEVERAL:
+        return "1" if one.kind == "string" else 1
+    if one.name in _INLINE:
+        return "false" if one.kind == "string" else False
+    return None
 
 
 def further_names(inputs: Sequence[Input]) -> list[str]:
@@ -175,10 +194,24 @@ def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) 
     for name, value in body.items():
         if name not in known:
             raise InputError(f"input {name}: {model} has none of that name; it has {', '.join(known)}.")
+        if value == _wanted(known[name]):
+            _check_single(known[name], value, model)
         known[name].check(value, model)
     for one in inputs:
         if one.required and one.default is None and one.name not in body:
             raise InputError(f"input {one.name}: {model} wants one.")
+
+
+def _check_single(one: Input, value: object, model: str) -> None:
+    with suppress(InputError):
+        one.check(value, model)
+        return
+    what = (
+        "it makes several pictures at a time, and a cell holds one"
+        if one.name in _SEVERAL
+        else "it sends its pictures in the very answer, and here they are fetched from an address"
+    )
+    raise InputError(f"model {model}: {what} ({one.name}); choose another model.")
 
 
 def _article(kind: str) -> str:

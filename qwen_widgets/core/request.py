@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.model_schema import Extra, check_body
+from qwen_widgets.core.model_schema import Extra, check_body, single_picture
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size
 
 #: How a source begins that names a kept input picture by its hash.
@@ -232,7 +232,7 @@ class ImageRequest:
         return json.dumps(values) if values else ""
 
     def body(self, addresses: Sequence[str] = ()) -> dict[str, object]:
-        """Return the JSON body of the submit, exactly the inputs that the model's schema names.
+        """Return the JSON body of the submit: inputs that the model's schema names, and no others.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class ImageRequest:
         }
         # What is empty is an input that may be left out, or one that the model's schema will miss.
         filled = {name: values[name] for name in self.model.inputs if values.get(name) not in (None, "", [])}
-        return filled | dict(self.extra)
+        return filled | single_picture(self.model.schema) | dict(self.extra)
 
 
 def check_prompt(prompt: str, model: Model) -> None:

@@ -132,7 +132,10 @@ def test_further_inputs_are_sent_as_the_schema_wants_them(
     grid = qw.generate("a red fox", inputs=typed, **asked)
     assert grid[0, 0].state == "stored"
     sent = {"steps": 20, "strength": 0.5, "safe": False, "look": "very plain"}
-    assert hosted.submits[0].json == {"prompt": "a red fox", "seed": 1, **sent}
+    # One picture, and at an address: the schema has no default for either.
+    single = {"num_images": 1, "enable_base64_output": False}
+    assert hosted.submits[0].json == {"prompt": "a red fox", "seed": 1, **single, **sent}
+    assert hosted.requests("price")[0].json["inputs"] == hosted.submits[0].json
     # They name the picture, and stay with it.
     assert not qw.generate("a red fox", inputs={**typed, "steps": 21}, **asked)[0, 0].cached
     assert qw.generate("a red fox", inputs=sent, **asked)[0, 0].cached

@@ -9,36 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from listed import FULL, entry, learned
 
 from qwen_widgets.core.catalogue import Catalogue, changes, read_catalogue
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.model_schema import Input, check_body
-from qwen_widgets.core.models import MODELS, Model, Shelf, Size
+from qwen_widgets.core.models import MODELS, Shelf, Size
 from qwen_widgets.core.request import ImageRequest
 
 QWEN = MODELS[0]
-FULL = "maker/painter/text-to-image"
-
-
-def entry(properties: Any, model_id: str = FULL, **more: Any) -> dict[str, Any]:
-    """A model as the hosted service lists it."""
-    schema = {"type": "object", "properties": properties, "required": more.pop("required", ["prompt"])}
-    return {
-        "model_id": model_id,
-        "name": model_id,
-        "type": "text-to-image",
-        "base_price": 0.05,
-        "api_schema": {"api_schemas": [{"type": "model_run", "request_schema": schema}]},
-        **more,
-    }
-
-
-def learned(*entries: Any) -> dict[str, Model]:
-    """The models that are learned of some entries, after they were kept and read again."""
-    kept = Catalogue.from_json(read_catalogue(list(entries)).to_json())
-    return {model.id: model for model in kept.models()}
-
-
 PAINTER = {
     "prompt": {"type": "string", "maxLength": 300},
     "size": {"type": "string", "minimum": 512, "maximum": 2048, "default": "1024*1024"},
