@@ -115,7 +115,7 @@ def _model_line(model: Model) -> str:
     if not model.takes_seed:
         facts.append("no seed")
     if model.formats:
-        facts.append("/".join(model.formats))
+        facts.append("/".join(filter(None, model.formats)))
     if further := further_names(model.schema):
         facts.append(f"--input {', '.join(further[:_INPUTS])}{' …' if len(further) > _INPUTS else ''}")
     name = model.name if model.name != model.id else ""

@@ -296,6 +296,7 @@ def _new_model(entry: Entry) -> Model:
     if sizes:
         sides = min(min(size) for size in sizes), max(max(size) for size in sizes)
     pictures = inputs.get("images") or inputs.get("image")
+    formats = _formats(inputs["output_format"]) if "output_format" in inputs else ()
     most = 0
     if pictures is not None:
         most = (pictures.most or _USUAL_IMAGES) if pictures.name == "images" else 1
@@ -312,7 +313,7 @@ def _new_model(entry: Entry) -> Model:
         ),
         min_images=0 if pictures is None else int(pictures.required),
         max_images=most,
-        formats=_formats(inputs["output_format"]) if "output_format" in inputs else (),
+        formats=("", *formats) if formats else (),
         sizes=sizes,
         schema=entry.inputs,
     )

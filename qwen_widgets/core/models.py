@@ -91,7 +91,9 @@ class Model:
     min_image_side, max_image_side : int
         Limits of each side of an input picture, pixels.
     formats : tuple of str
-        What ``output_format`` may be, its default first; empty where the model has no such input.
+        What ``output_format`` may be, first what a request has that names none; empty where the model has no such
+        input. Of a model that isn't built in that is the empty text, the service's own choice: a catalogue can change
+        that, and it would be part of what names a picture.
     sizes : tuple of Size
         The only sizes that it makes; empty where the limits decide.
     schema : tuple of Input
@@ -177,8 +179,15 @@ class Model:
 
     @property
     def default_size(self) -> Size:
-        """The size of a request that names none."""
-        return self.preset(DEFAULT_RATIO) or next(iter(self.sizes), Size(self.max_side, self.max_side))
+        """The size of a request that names none; of a choice of sizes the squarest, in whatever order they are listed."""
+        square = self.preset(DEFAULT_RATIO)
+        if square is None and self.sizes:
+            return min(self.sizes, key=_far_from_square)
+        return square or Size(self.max_side, self.max_side)
+
+
+def _far_from_square(size: Size) -> tuple[float, int, Size]:
+    return max(size) / min(size), abs(size.pixels - PRESETS[DEFAULT_RATIO].pixels), size
 
 
 @lru_cache(maxsize=1024)

@@ -148,7 +148,7 @@ class ImageRequest:
     images : tuple of InputPicture
         As many as the model takes, each within its limits.
     output_format : str
-        One of the model's formats; empty is the first of them, and stays so where it has none.
+        One of the model's formats; empty is the first of them, which is empty itself where a catalogue has the choice.
     extra : tuple of (name, value)
         Further inputs of a model that is not built in.
     check : bool
@@ -201,7 +201,7 @@ class ImageRequest:
         """The content key: 64 hex digits over everything that decides what the picture is.
 
         What a request doesn't have is left out, so that the keys of earlier versions stay as they were; it depends on
-        nothing that a catalogue could change about the model.
+        nothing that a catalogue could change about the model: a format is in it that was named, or that is built in.
         """
         values: dict[str, object] = {
             "model": self.model.id,
@@ -243,13 +243,18 @@ class ImageRequest:
             "prompt": self.prompt,
             "size": self.size.wire,
             "seed": self.seed,
-            "output_format": self.output_format,
+            "output_format": self.output_format or self._needed_format(),
             "images": list(addresses),
             "image": next(iter(addresses), ""),
         }
         # What is empty is an input that may be left out, or one that the model's schema will miss.
         filled = {name: values[name] for name in self.model.inputs if values.get(name) not in (None, "", [])}
         return filled | single_picture(self.model.schema) | dict(self.extra)
+
+    def _needed_format(self) -> str:
+        """Return the format to send where nobody named one and it can't be left out; empty where it can."""
+        needed = any(one.required for one in self.model.schema if one.name == "output_format")
+        return next(filter(None, self.model.formats), "") if needed else ""
 
 
 def check_prompt(prompt: str, model: Model) -> None:
@@ -306,5 +311,5 @@ def formats_text(model: Model) -> str:
     """Say which formats a model has to choose from."""
     if not model.formats:
         return f"{model.name} has no choice of format"
-    *others, last = model.formats
+    *others, last = filter(None, model.formats)
     return f"{model.name} makes {', '.join(others)}{' or ' if others else ''}{last}"

@@ -148,6 +148,16 @@ def test_further_inputs_are_sent_as_the_schema_wants_them(
     assert again.add(seeds=2)[0, 1].request.extra == grid[0, 0].request.extra
 
 
+def test_another_default_of_a_refreshed_catalogue_buys_nothing_again(hosted: FaultServer) -> None:
+    for default, sizes in (("jpeg", ["1328*1328", "512*256"]), ("png", ["512*256", "1328*1328"])):
+        kind = {"type": "string", "enum": ["jpeg", "png"], "default": default}
+        hosted.models = [listed(OTHER, seed=SEED, output_format=kind, size={"type": "string", "enum": sizes})]
+        catalogue.refresh_catalogue()
+        assert qw.generate("a red fox", seeds=1, models=OTHER)[0, 0].state == "stored"
+    assert len(hosted.submits) == 1
+    assert "· png/jpeg ·" in catalogue.model_lines(OTHER)[0] + " ·"
+
+
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [

@@ -126,9 +126,9 @@ def test_no_answer_stops_the_reading(data: Any) -> None:
 def test_a_model_that_is_not_built_in_is_used_as_its_schema_says() -> None:
     model = learned(entry(PAINTER))[FULL]
     assert model.inputs == ("prompt", "size", "seed", "output_format")
-    assert model.formats == ("jpeg", "png")
+    assert model.formats == ("", "jpeg", "png")
     request = ImageRequest("a red fox", 7, Size(1024, 512), model)
-    assert request.body() == {"prompt": "a red fox", "size": "1024*512", "seed": 7, "output_format": "jpeg"}
+    assert request.body() == {"prompt": "a red fox", "size": "1024*512", "seed": 7}
     for prompt, seed, size, words in [
         ("x" * 301, 7, (1024, 512), "301 characters"),
         ("a fox", 65536, (1024, 512), "at most 65535"),

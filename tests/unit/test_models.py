@@ -33,6 +33,16 @@ NAMES = [
     "seedream-5-lite",
     "seedream-5-lite-edit",
 ]
+#: What names the picture of "a red fox", in the model's own size and format, in the ledgers that there are.
+KEYS = {
+    "qwen-image-2.0": "4ae221ab2b0832ffc9379999526f92731eb48a2b4d3e88fe541cc9d114276652",
+    "qwen-image-2.0-pro": "5a2623529bb7a0178a6d95c7c796cfb87ea209524fdf50c28164ca5577137c3c",
+    "qwen-image-2.0-edit": "5e29578ae053a35312cabc56e0ca3a0e556fd80a05d9807a06731779535e68d0",
+    "qwen-image-2.0-pro-edit": "7c14976244cb74770696d01a73f2ed6882d58e2369f02e5e78ee75223d2f8c1c",
+    "qwen-image-edit-plus": "3fa39612e51384ce74fb7c55b042c2aceb3c282df5f8af6141fd6a6afdc33214",
+    "seedream-5-lite": "394763e408ff3266c601c019b12b20e452b1b0e129a25c8031777924f9d9630a",
+    "seedream-5-lite-edit": "3c9241341f57e96b73f6718af60bbe9b0295837cf6558a1057b8e20368bbcada",
+}
 PHOTO = InputPicture("ab" * 32, 800, 600, ".jpg", "photo.jpg")
 ADDRESS = "https://media.example/photo.jpg"
 
@@ -62,6 +72,11 @@ def test_the_body_holds_exactly_the_inputs_of_the_schema(model: Model) -> None:
 def test_the_keys_of_what_was_bought_before_stay_as_they_were() -> None:
     old = ImageRequest("a red fox in fresh snow", 7, Size(1280, 720), MODELS[0])
     assert old.key == "9f3f9745700d4701c2c78b08721a04de1f2a296cc383e57ee5891db30929a8ee"
+    for name, key in KEYS.items():
+        model = find_model(name)
+        seed, images = 7 if model.takes_seed else None, (PHOTO,) if model.takes_images else ()
+        size = model.default_size if model.takes_size else PHOTO.size
+        assert ImageRequest("a red fox", seed, size, model, images).key == key, name
 
 
 def test_everything_that_decides_the_picture_is_in_its_key() -> None:
