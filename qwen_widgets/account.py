@@ -118,16 +118,16 @@ def _usage_rows() -> list[dict[str, Any]]:
 
 
 def remote_lines() -> list[str]:
-    """Return the account's predictions of the last seven days that this ledger doesn't know, a line each."""
+    """Return the account's predictions of the last seven days that this ledger doesn't have, a line each."""
     engine, _ = studio().engine()
     strays = _asked_for(_strays(engine))
     if not strays:
-        return ["The account's last seven days hold nothing that this ledger doesn't know."]
+        return ["The account's last seven days hold nothing that this ledger doesn't have."]
     lines = [_stray_line(stray) for stray in strays[:_LINES]]
     if len(strays) > _LINES:
         lines.append(f"… and {len(strays) - _LINES:,} more.")
     lines.append(
-        f"{plural(len(strays), 'prediction')} that this ledger doesn't know; %qwen adopt ID fetches one, %qwen adopt all "
+        f"{plural(len(strays), 'prediction')} that this ledger doesn't have; %qwen adopt ID fetches one, %qwen adopt all "
         "those of the models that are known here."
     )
     return lines
@@ -164,7 +164,7 @@ def adopt_lines(which: str) -> list[str]:
     """Adopt, and say what came of it."""
     rows = adopt(which)
     if not rows:
-        return ["There is nothing to adopt: %qwen history --remote lists what this ledger doesn't know."]
+        return ["There is nothing to adopt: %qwen history --remote lists what this ledger doesn't have."]
     here = [row for row in rows if row.state == "stored"]
     lines = [f"{len(here)} of {len(rows)} are here now; qw.history() says where, and they cost nothing."]
     for row in rows:
@@ -193,7 +193,7 @@ async def _strays(engine: Engine) -> list[Stray]:
     now = engine.clock.wall() + engine.client.clock_skew
     # An hour ahead, because the clocks may differ.
     found = await engine.client.history(since=now - KEPT, until=now + 3600, whole=False)
-    known = await engine.ledger.run(lambda db: db.all_prediction_ids(engine.provider))
+    known = await engine.ledger.run(lambda db: db.known_predictions(engine.provider))
     return [read_stray(prediction) for prediction in found if prediction.id not in known]
 
 
@@ -207,7 +207,9 @@ async def _adopt(engine: Engine, which: str) -> list[Record]:
     else:
         chosen = [stray for stray in strays if stray.prediction.id == which] or await _asked(engine, which)
     rows = await engine.ledger.run(
-        lambda db: [db.take_in(engine.provider, stray) for stray in reversed(chosen)]
+        lambda db: [
+            db.take_in(engine.provider, stray, account=engine.client.account) for stray in reversed(chosen)
+        ]
     )
     stop = Stop()
     stop.set()

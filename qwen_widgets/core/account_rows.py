@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from qwen_widgets.core.answers import ENDED_BADLY
 from qwen_widgets.core.records import NO_SEED, OPEN, UNASSIGNED, Record, read_record
 from qwen_widgets.core.strays import Stray
 
@@ -16,6 +17,7 @@ class AccountRows:
     _clock: Callable[[], float]
     latest: Callable[[str, Iterable[str]], dict[str, Record]]
     _event: Callable[..., None]
+    reopen: Callable[..., bool]
 
     def write_catalogue(self, provider: str, models: str) -> None:
         """Keep an account's catalogue, as JSON, with its date."""
@@ -29,11 +31,17 @@ class AccountRows:
         row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
         return None if row is None else (row["models"], row["at"])
 
-    def take_in(self, provider: str, stray: Stray) -> int | None:
+    def take_in(self, provider: str, stray: Stray, *, account: str = "") -> int | None:
         """Take up a prediction that was made elsewhere, so that its picture is fetched.
 
-        Where all that it was asked with is known, and nothing here stands for that yet, it does from now on: the same
-        request costs nothing then. Otherwise it is unassigned. It costs nothing here either way.
+        Where all that it was asked with is known, and nothing here stands for that yet but what ended without a picture,
+        it does from now on: the same request costs nothing then. Otherwise it is unassigned. It costs nothing here
+        either way. A row of this very prediction that has expired is opened again.
+
+        Parameters
+        ----------
+        account : str
+            Whose history it is in, noted with the event.
 
         Returns
         -------
@@ -41,18 +49,20 @@ class AccountRows:
             The row; None where the prediction is here already, or may be the answer that an open row waits for.
         """
         prediction, order = stray.prediction, stray.order
-        if prediction.id in self.all_prediction_ids(provider):
+        if prediction.id in self.known_predictions(provider):
             return None
+        if (again := self._revived(provider, prediction.id)) is not None:
+            return again
         same = self.latest(provider, [order.key]).get(order.key) if order is not None else None
         if same is not None and same.state in OPEN:
             return None
-        mine = order is not None and same is None
+        better = same is None or (same.state != "stored" and prediction.status not in ENDED_BADLY)
         created = prediction.created_at.timestamp() if prediction.created_at is not None else None
         cursor = self._db.execute(
             "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
             " prediction_id, created_at, sent_at, inputs) VALUES (?, ?, 'submitted', ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?)",
             (
-                provider, order.key if order is not None and mine else f"{UNASSIGNED}{prediction.id}",
+                provider, order.key if order is not None and better else f"{UNASSIGNED}{prediction.id}",
                 prediction.model, order.prompt if order is not None else stray.prompt or "(unassigned)", *stray.size,
                 NO_SEED if stray.seed is None else stray.seed,
                 prediction.id, self._clock(), created, order.inputs if order is not None else "",
@@ -60,12 +70,32 @@ class AccountRows:
         )  # fmt: skip
         row_id = int(cursor.lastrowid or 0)
         self._event(row_id, "submitted", "adopted from the account's history")
+        self._event(row_id, "adopted", account)
         return row_id
 
-    def all_prediction_ids(self, provider: str) -> set[str]:
-        """Return the ids of all predictions that this ledger has, the unassigned ones too."""
+    def _revived(self, provider: str, prediction_id: str) -> int | None:
+        """Open the row of a prediction again that was taken for gone, or given up."""
+        row = self._db.execute(
+            "SELECT * FROM purchase WHERE provider = ? AND prediction_id = ? ORDER BY key LIKE ?, id DESC LIMIT 1",
+            (provider, prediction_id, f"{UNASSIGNED}%"),
+        ).fetchone()
+        if row is None:
+            return None
+        record = read_record(row)
+        if self.latest(provider, [record.key])[record.key].state == "stored":
+            # Bought again since: that picture stays where it is.
+            self._db.execute(
+                "UPDATE purchase SET key = ? WHERE id = ?", (f"{UNASSIGNED}{prediction_id}", record.id)
+            )
+        opened = self.reopen(record.id, "submitted", note="adopted from the account's history")
+        return record.id if opened else None
+
+    def known_predictions(self, provider: str) -> set[str]:
+        """Return the ids of all predictions that this ledger has, the unassigned ones too, and not what has expired."""
         rows = self._db.execute(
-            "SELECT prediction_id FROM purchase WHERE provider = ? AND prediction_id IS NOT NULL", (provider,)
+            "SELECT prediction_id FROM purchase WHERE provider = ? AND prediction_id IS NOT NULL"
+            " AND state != 'expired'",
+            (provider,),
         )
         return {row[0] for row in rows.fetchall()}
 

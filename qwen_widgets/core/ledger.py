@@ -285,9 +285,9 @@ class Store(AccountRows, UploadRows):
         return int(row[0])
 
     def sent_with(self, row_id: int) -> str:
-        """Return the account that a row was last sent with; empty where that was not noted."""
+        """Return the account that a row was last sent with, or taken from; empty where that was not noted."""
         row = self._db.execute(
-            "SELECT note FROM event WHERE purchase_id = ? AND state = 'sending' ORDER BY id DESC LIMIT 1",
+            "SELECT note FROM event WHERE purchase_id = ? AND state IN ('sending', 'adopted') ORDER BY id DESC LIMIT 1",
             (row_id,),
         ).fetchone()
         return "" if row is None else str(row[0])
@@ -438,7 +438,7 @@ class Store(AccountRows, UploadRows):
         self._event(row_id, state, note)
         return True
 
-    def adopt(self, provider: str, prediction_id: str, like: Record) -> None:
+    def adopt(self, provider: str, prediction_id: str, like: Record, *, account: str = "") -> None:
         """Take up a prediction that nobody here remembers having asked for, so that its picture is fetched; once."""
         known = self._db.execute(
             "SELECT 1 FROM purchase WHERE provider = ? AND prediction_id = ?", (provider, prediction_id)
@@ -453,7 +453,9 @@ class Store(AccountRows, UploadRows):
                 self._clock(), like.sent_at,
             ),
         )  # fmt: skip
-        self._event(int(cursor.lastrowid or 0), "submitted", "found in the history, unassigned")
+        row_id = int(cursor.lastrowid or 0)
+        self._event(row_id, "submitted", "found in the history, unassigned")
+        self._event(row_id, "adopted", account)
 
     def renew(self, row_ids: Sequence[int]) -> None:
         """Hold the claims for another `LEASE` seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from server import OPTIMIZER, FaultServer, edited, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive
-from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.errors import ExpiredError, InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL
 
 FOX = {"prompt": "a red fox", "size": "256*256", "seed": 7}
@@ -56,7 +57,7 @@ def test_what_was_spent_is_told_by_day_and_model(hosted: FaultServer) -> None:
 
 
 def test_what_the_ledger_does_not_know_is_listed(hosted: FaultServer) -> None:
-    nothing = ["The account's last seven days hold nothing that this ledger doesn't know."]
+    nothing = ["The account's last seven days hold nothing that this ledger doesn't have."]
     qw.generate("a red fox", seeds=1, sizes="256x256")
     assert account.remote_lines() == nothing
     made = hosted.add(DEFAULT_MODEL.id, FOX)
@@ -64,7 +65,7 @@ def test_what_the_ledger_does_not_know_is_listed(hosted: FaultServer) -> None:
     line, last = account.remote_lines()
     assert line.startswith(made.id)
     assert line.endswith(" qwen-image-2.0  seed 7  a red fox")
-    assert last.startswith("1 prediction that this ledger doesn't know")
+    assert last.startswith("1 prediction that this ledger doesn't have")
 
 
 def test_an_adopted_picture_stands_for_its_request(
@@ -80,7 +81,7 @@ def test_an_adopted_picture_stands_for_its_request(
     with pytest.raises(InputError, match="in this ledger already"):
         account.adopt(made.id)
     assert account.adopt_lines("all") == [
-        "There is nothing to adopt: %qwen history --remote lists what this ledger doesn't know."
+        "There is nothing to adopt: %qwen history --remote lists what this ledger doesn't have."
     ]
 
 
@@ -91,6 +92,104 @@ def test_a_picture_that_is_here_is_not_replaced_by_an_adopted_one(hosted: FaultS
     assert (row.state, row.unassigned, row.prompt) == ("stored", True, "a red fox")
     again = qw.generate("a red fox", seeds=7, sizes="256x256")
     assert again[0, 0].prediction_id == grid[0, 0].prediction_id != made.id
+
+
+def rejected(hosted: FaultServer) -> None:
+    hosted.on_submit(reply(400, {"code": 400, "message": "Insufficient credits. Please top up."}))
+
+
+def failed(hosted: FaultServer) -> None:
+    hosted.on_result(with_data(status="failed", error="no"))
+
+
+def expired(hosted: FaultServer) -> None:
+    archive.studio().engine()[0].time_scale = 0.001
+    hosted.on_result(reply(404), times=None)
+
+
+def invalid(hosted: FaultServer) -> None:
+    hosted.on_picture(reply(200, b"\x00\x00\x00\x18ftypmp42"))
+
+
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [(rejected, "rejected"), (failed, "failed"), (expired, "expired"), (invalid, "invalid_output")],
+)
+def test_an_adopted_picture_stands_for_a_request_that_ended_without_one(
+    end: Callable[[FaultServer], None], state: str, hosted: FaultServer
+) -> None:
+    end(hosted)
+    assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].state == state
+    hosted.forget("result")
+    sent = len(hosted.submits)
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    account.adopt(made.id)
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert (grid[0, 0].prediction_id, grid[0, 0].cached) == (made.id, True)
+    grid.retry()
+    assert len(hosted.submits) == sent
+
+
+def test_what_was_given_up_and_is_adopted_stands_for_its_request(hosted: FaultServer) -> None:
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_submit(lose_answer)
+    hosted.on_history(reply(500), times=None)
+    assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].state == "unknown"
+    hosted.forget("history")
+    archive.forget("all")
+    account.adopt("all")
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert grid[0, 0].cached
+    grid.retry()
+    assert len(hosted.submits) == 1
+    # What it cost is counted with the order, once.
+    assert list(qw.usage()["cost"]) == [0.027]
+
+
+def test_one_that_failed_elsewhere_stands_for_nothing(hosted: FaultServer) -> None:
+    """What may have been charged would be bought again unasked."""
+    hosted.on_result(with_data(status="deleted"))
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert (grid[0, 0].state, type(grid[0, 0].error)) == ("failed", ExpiredError)
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_history(edited(lambda answer: answer["data"]["items"][0].update(status="failed")), times=None)
+    hosted.on_result(with_data(status="failed", error="no"), times=None)
+    (row,) = account.adopt(made.id)
+    assert (row.state, row.unassigned) == ("failed", True)
+    again = qw.generate("a red fox", seeds=7, sizes="256x256")
+    assert again[0, 0].prediction_id == grid[0, 0].prediction_id
+    assert len(hosted.submits) == 1
+
+
+@pytest.mark.parametrize("which", ["all", "id"])
+def test_an_order_that_was_taken_for_gone_is_opened_again(which: str, hosted: FaultServer) -> None:
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_result(reply(404), times=None)
+    gone = qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0]
+    assert gone.state == "expired"
+    hosted.forget("result")
+    assert account.remote_lines()[0].startswith(str(gone.prediction_id))
+    (row,) = account.adopt("all" if which == "all" else str(gone.prediction_id))
+    assert (row.id, row.state, float(row.spent)) == (1, "stored", 0.027)
+    assert account.adopt("all") == []
+    assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].cached
+    assert len(hosted.submits) == 1
+
+
+def test_what_was_bought_again_stays_when_the_first_one_comes_to_light(hosted: FaultServer) -> None:
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    hosted.on_result(reply(404), times=None)
+    grid = qw.generate("a red fox", seeds=7, sizes="256x256")
+    hosted.forget("result")
+    grid.retry()
+    mine = grid[0, 0].prediction_id
+    (row,) = account.adopt("all")
+    assert (row.id, row.state, row.unassigned) == (1, "stored", True)
+    assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].prediction_id == mine
+    assert len(hosted.submits) == 2
 
 
 @pytest.mark.parametrize(
