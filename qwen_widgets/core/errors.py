@@ -229,6 +229,17 @@ class ExpiredError(QwenError):
     next_step = "The service deletes pictures after 7 days; grid.retry() buys it again."
 
 
+class OtherKeyError(QwenError):
+    """It was bought with another API key, and this key's account can't say what became of it: it stays to be fetched."""
+
+    title = "Other key"
+    paid: Paid = "yes"
+    next_step = (
+        "Run the cell again with the key it was bought with: it is fetched, and nothing is bought again."
+    )
+    may_retry = True
+
+
 class PictureError(QwenError):
     """What came as a picture can't be used: not PNG, JPEG or WebP, too large, truncated, unreadable."""
 

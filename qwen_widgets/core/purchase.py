@@ -24,6 +24,7 @@ from qwen_widgets.core.errors import (
     ExpiredError,
     KeyRefusedError,
     NotSentError,
+    OtherKeyError,
     PictureError,
     QwenError,
     RateLimitedError,
@@ -354,7 +355,7 @@ class Purchase:
         def work(db: Store) -> Record:
             db.check_claim(record.id, "unknown")
             for stray in strays:
-                db.adopt(self.engine.provider, stray.id, record)
+                db.adopt(self.engine.provider, stray.id, record, account=self.engine.client.account)
             db.move(record.id, "unknown", error=error)
             return db.get(record.id)
 
@@ -392,6 +393,9 @@ class Purchase:
                     # The embedded service lives as long as its kernel: what it doesn't know, it never will.
                     fresh = engine.clock.monotonic() - began <= _FRESH * engine.time_scale
                     if engine.free or not fresh:
+                        if (elsewhere := await self._elsewhere(record)) is not None:
+                            self._leave_open(record, elsewhere)
+                            return None
                         gone = ExpiredError(
                             "The service no longer knows this prediction.", prediction_id=record.prediction_id
                         )
@@ -409,6 +413,14 @@ class Purchase:
         error.paid = "yes"
         error.prediction_id = record.prediction_id
         self.run.tell(record.key, record.state, record, error)
+
+    async def _elsewhere(self, record: Record) -> OtherKeyError | None:
+        """Return why it proves nothing that the service doesn't know a prediction: another account may have it."""
+        sent_with = await self.engine.ledger.run(partial(Store.sent_with, row_id=record.id))
+        # After so long it is deleted there, too.
+        if sent_with in ("", self.engine.client.account) or self._ages(record)[0] > reconcile.KEPT:
+            return None
+        return OtherKeyError("It was bought with another API key, and this key's account does not show it.")
 
     async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
         if prediction.failed:
@@ -502,7 +514,7 @@ class Purchase:
             # As with a picture: the result names a new address while it is kept, or the text itself.
             async for attempt in self._tries():
                 with attempt:
-                    output = (await self._fresh_outputs(record.prediction_id))[0]
+                    output = (await self._fresh_outputs(record))[0]
             if not is_address(output):
                 return output
         raise AssertionError("unreachable")
@@ -523,11 +535,14 @@ class Purchase:
             # The address may have been a short-lived one: the result names a new one while it is kept.
             async for attempt in self._tries():
                 with attempt:
-                    outputs = await self._fresh_outputs(record.prediction_id)
+                    outputs = await self._fresh_outputs(record)
         raise AssertionError("unreachable")
 
-    async def _fresh_outputs(self, prediction_id: str) -> tuple[str, ...]:
-        again = await self.engine.client.result(prediction_id)
+    async def _fresh_outputs(self, record: Record) -> tuple[str, ...]:
+        assert record.prediction_id is not None
+        again = await self.engine.client.result(record.prediction_id)
+        if again is None and (elsewhere := await self._elsewhere(record)) is not None:
+            raise elsewhere
         if again is None or again.failed:
             raise ExpiredError("The service no longer has what was made.")
         if not again.outputs:
