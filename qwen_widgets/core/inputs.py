@@ -170,7 +170,10 @@ class Inputs:
             kept = await asyncio.to_thread(self._store.find_input, text.removeprefix(KEPT))
             if kept is None:
                 raise _fault(name, "there is no such picture among those kept here; give the file itself")
-            return given, await asyncio.to_thread(_file, kept, name)
+            data = await asyncio.to_thread(_file, kept, name)
+            if not hashlib.sha256(data).hexdigest().startswith(kept.stem):
+                raise _fault(name, "what is kept of it here has been damaged; give the file itself")
+            return given, data
         if cell := _RUN_CELL.fullmatch(text):
             given, stored = await self._ledger.run(
                 partial(self._of_run, cell[1], int(cell[2]), int(cell[3]), name)

@@ -126,7 +126,7 @@ class PictureStore:
     def keep_input(self, data: bytes, sha256: str, suffix: str) -> Path:
         """Keep an input picture's bytes, durably, so that what it was for can be taken up again."""
         path = self._input_path(sha256, suffix)
-        if _has_bytes(path):
+        if _is_file_of(data, path):
             with contextlib.suppress(OSError):
                 path.touch()  # given anew: `clear_inputs` leaves it for a day
         else:
@@ -144,6 +144,15 @@ class PictureStore:
         """Return the file of an input picture, None where it is gone; one that was made here is there twice."""
         places = (self._input_path(sha256, suffix), self.path(sha256, suffix))
         return next((path for path in places if _has_bytes(path)), None)
+
+    def read_input(self, sha256: str, suffix: str) -> bytes | None:
+        """Return the bytes of an input picture, None where they are gone, or are no longer those that were given."""
+        for path in (self._input_path(sha256, suffix), self.path(sha256, suffix)):
+            with contextlib.suppress(OSError):
+                data = path.read_bytes()
+                if hashlib.sha256(data).hexdigest() == sha256:
+                    return data
+        return None
 
     def find_input(self, start: str) -> Path | None:
         """Return the one kept input picture whose hash begins so, None where there is none or several."""
@@ -426,6 +435,14 @@ def sha256_of(path: Path) -> str:
 def _has_bytes(path: Path) -> bool:
     try:
         return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _is_file_of(data: bytes, path: Path) -> bool:
+    """Whether a file holds these bytes and no others."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
 

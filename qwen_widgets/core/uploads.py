@@ -21,15 +21,19 @@ from qwen_widgets.core.upload_rows import UPLOAD_LEASE
 KEPT = 7 * 24 * 3600.0 - 6 * 3600.0
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 _TRIES = 4
+_NO_UPLOAD = "Nothing was bought; run the cell again."
 #: Seconds between two looks at an upload that another kernel is making.
 _LOOK = 0.25
 
 
 class Uploader(Protocol):
-    """The one call of a client that this needs."""
+    """The calls of a client that this needs."""
 
     async def upload(self, data: bytes, filename: str, content_type: str) -> str:
         """Bring a file to the service and return its address."""
+
+    async def upload_form(self, data: bytes, filename: str, content_type: str) -> str:
+        """Do it by the older way, which needs no storage that can be reached from here."""
 
 
 class Uploads:
@@ -99,7 +103,8 @@ class Uploads:
             raise
         except QwenError as error:
             # An error of its own for each cell: what is told of one may be changed.
-            told = type(error)(error.message, paid="no", next_step=error.next_step)
+            next_step = _NO_UPLOAD if isinstance(error, UnavailableError) else error.next_step
+            told = type(error)(error.message, paid="no", next_step=next_step)
         raise told
 
     async def _obtain(self, picture: InputPicture) -> str:
@@ -136,14 +141,23 @@ class Uploads:
                 await self._ledger.run(lambda db: db.renew_upload(**row))
 
     async def _upload(self, picture: InputPicture) -> str:
-        path = self._store.input_path(picture.sha256, picture.suffix)
-        if path is None:
+        data = await asyncio.to_thread(self._store.read_input, picture.sha256, picture.suffix)
+        if data is None:
             raise InputError(
-                f"image {picture.name}: its bytes are no longer kept here; give it again with -i."
+                f"image {picture.name}: its bytes are no longer kept here as they were given; give it again with -i."
             )
-        data = await asyncio.to_thread(path.read_bytes)
         # Not the user's own file name: it is nobody else's business.
-        name = f"{picture.sha256[:20]}{picture.suffix}"
+        file = data, f"{picture.sha256[:20]}{picture.suffix}", _TYPES[picture.suffix]
+        try:
+            return await self._upload_patiently(*file)
+        except UnavailableError as error:
+            problem = error
+        # A storage can be out of reach from here, or out of order, where the API is not.
+        with contextlib.suppress(QwenError):
+            return await self._client.upload_form(*file)
+        raise problem
+
+    async def _upload_patiently(self, data: bytes, name: str, kind: str) -> str:
         async for attempt in stamina.retry_context(
             on=_worth_another_try,
             attempts=_TRIES,
@@ -152,7 +166,7 @@ class Uploads:
             wait_max=10 * self._scale,
         ):
             with attempt:
-                return await self._client.upload(data, name, _TYPES[picture.suffix])
+                return await self._client.upload(data, name, kind)
         raise AssertionError("unreachable")
 
 

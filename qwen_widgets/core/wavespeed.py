@@ -272,7 +272,7 @@ class WaveSpeed:
         """Bring a file to the service and return its address; free, and safe to repeat.
 
         By a ticket and a PUT, which carries no key and goes through the client for pictures; where the service or its
-        storage takes no such upload, by the older way, a form.
+        storage takes no such upload, by `upload_form`.
 
         Raises
         ------
@@ -286,6 +286,10 @@ class WaveSpeed:
             ticket = answers.read_ticket(await self._get("POST", "/media/uploads", order))
             await self._downloads.put(ticket.put_to, data, ticket.headers)
             return ticket.address
+        return await self.upload_form(data, filename, content_type)
+
+    async def upload_form(self, data: bytes, filename: str, content_type: str) -> str:
+        """Bring a file to the API itself, by the older way, a form; errors as in `upload`."""
         heard = _Heard()
         call = self._call(heard, "POST", "/media/upload/binary", file=(filename, data, content_type))
         outcome = await contained(call, self.timeouts.whole_upload)

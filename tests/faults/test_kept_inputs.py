@@ -90,3 +90,50 @@ def test_leftovers_of_a_killed_kernel_go(studio: Studio, qwen_home: Path, tmp_pa
     assert [path.is_symlink() for path in kept.parent.iterdir()] == [True]
     with pytest.raises(InputError, match="no such picture among those kept here"):
         qw.generate("make it night", seeds=1, images=f"kept:{kept.stem}")
+
+
+def damage(path: Path) -> None:
+    """Let one bit of it be another, as a failing disk does."""
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+
+
+def forget_uploads(studio: Studio) -> None:
+    studio.engine()[0].ledger.wait(lambda db: db._db.execute("DELETE FROM upload"))
+
+
+def test_a_damaged_picture_is_not_uploaded_and_no_edit_of_it_bought(
+    contract: ContractServer, studio: Studio, qwen_home: Path
+) -> None:
+    night = qw.generate("make it night", seeds=1, images=photo("teal"))
+    [kept] = inputs(qwen_home)
+    whole = kept.read_bytes()
+    source = f"kept:{kept.stem}"
+    damage(kept)
+    forget_uploads(studio)
+    cell = night.add(seeds=2)[0, 1]
+    assert cell.error is not None
+    assert cell.error.paid == "no"
+    assert "no longer kept here as they were given; give it again with -i" in cell.error.sentence
+    with pytest.raises(InputError, match="has been damaged; give the file itself"):
+        qw.generate("make it day", seeds=1, images=source)
+    assert len(contract.submits) == 1
+    # Given again, it is whole again.
+    assert qw.generate("make it day", seeds=1, images=photo("teal"))[0, 0].state == "stored"
+    assert kept.read_bytes() == whole
+    assert [upload.data for upload in contract.service.uploads.kept] == [whole] * 2
+    night.retry()
+    assert night[0, 1].state == "stored"
+
+
+def test_a_damaged_picture_that_is_stored_as_well_is_uploaded_from_there(
+    contract: ContractServer, studio: Studio, qwen_home: Path
+) -> None:
+    fox = qw.generate("a red fox", seeds=1, sizes="512x512")
+    night = qw.generate("make it night", seeds=1, images=fox[0, 0])
+    [twin] = inputs(qwen_home)
+    twin.write_bytes(b"garbage")
+    forget_uploads(studio)
+    assert night.add(seeds=2)[0, 1].state == "stored"
+    assert {upload.data for upload in contract.service.uploads.kept} == {fox[0, 0].path.read_bytes()}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 from contract import KEY, ContractServer, settings
 from photos import encoded, photo, saved
 
@@ -219,6 +220,63 @@ def test_a_storage_that_stumbles_is_asked_again(contract: ContractServer) -> Non
     assert [cell.state for cell in grid] == ["stored"]
     assert left == []
     assert len(contract.submits) == 1
+
+
+def tickets_fail(contract: ContractServer, how: str, port: int, *, form: bool = True) -> Callable[[], int]:
+    """Let each upload by ticket fail in one way, the form too where it isn't taken; how often the ticket was tried."""
+    from starlette.responses import JSONResponse
+
+    inner = contract.service.app
+    tries = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal tries
+        what = scope["path"].removeprefix(f"{API_PATH}/media/")
+        tries += what == "uploads"
+        if (scope["method"] == "PUT" and how == "storage 503") or (what == "uploads" and how == "ticket 500"):
+            await JSONResponse({}, int(how.split()[1]))(scope, receive, send)
+        elif what == "uploads" and how == "out of reach":
+            away = f"http://127.0.0.1:{port}/x"
+            data = {"download_url": away, "upload": {"method": "PUT", "url": away}}
+            await JSONResponse({"code": 200, "message": "success", "data": data})(scope, receive, send)
+        elif what == "upload/binary" and not form:
+            await JSONResponse({"code": 404, "message": "no such call"}, 404)(scope, receive, send)
+        else:
+            await inner(scope, receive, send)
+
+    contract.service.app = app  # type: ignore[assignment]
+    return lambda: tries
+
+
+FAILURES = ["storage 503", "ticket 500", "out of reach"]
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_a_storage_that_never_works_leaves_the_form(
+    contract: ContractServer, how: str, closed_port: int
+) -> None:
+    tries = tickets_fail(contract, how, closed_port)
+    with stamina.set_testing(True, attempts=4):
+        grid = qw.generate("a fox", seeds="1-2", images=photo())
+    assert [cell.state for cell in grid] == ["stored"] * 2
+    assert tries() == 4
+    assert len(contract.service.uploads.kept) == 1
+    assert len([asked for asked in contract.asked if asked.path.endswith("/upload/binary")]) == 1
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_where_nothing_takes_a_picture_nothing_was_bought_and_it_says_so(
+    contract: ContractServer, how: str, closed_port: int
+) -> None:
+    tickets_fail(contract, how, closed_port, form=False)
+    with stamina.set_testing(True, attempts=4):
+        grid = qw.generate("a fox", seeds="1-2", images=photo())
+    for cell in grid:
+        assert cell.error is not None
+        assert "no such call" not in cell.error.message
+        assert cell.error.sentence.endswith("Nothing was bought; run the cell again.")
+        assert cell.error.paid == "no"
+    assert contract.submits == []
 
 
 def test_an_address_is_remembered_until_it_expires_and_then_uploaded_anew(
