@@ -40,6 +40,10 @@ _GONE = frozenset({403, 404, 410})
 #: A storage that says one of these may take the file a moment later.
 _BUSY = frozenset({408, 425, 429})
 _RANGE = re.compile(r"bytes[ =](\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
+#: All that is given out for hosts on the internet. Site-local and IPv4-compatible addresses, translated ones and those of a
+#: network's own NAT64 lie outside, and ipaddress takes some of them for public.
+#: https://www.iana.org/assignments/ipv6-address-space
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -293,7 +297,7 @@ class Downloads:
         with suppress(httpx.InvalidURL, ValueError):
             url = httpx.URL(address.strip())
         if url is None or not url.host:
-            raise _unfit(f"The service gave no usable address: {clean(address, longest=80)}")
+            raise _unfit(f"The {what}'s address can't be used: {clean(address, longest=80) or 'it is empty'}")
         if url.userinfo:
             raise _unfit(f"The {what}'s address carries a user name; it was not opened.")
         if self._app is not None:
@@ -356,6 +360,8 @@ def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
     return address.is_global and not address.is_multicast
 
 
