@@ -157,9 +157,11 @@ class Inputs:
         if isinstance(what, bytes):
             return given, what
         if isinstance(what, Path):
-            return given, await asyncio.to_thread(_file, what.expanduser(), name)
+            return given, await asyncio.to_thread(_file, _at_home(what, name), name)
         if not isinstance(what, str):
             data = await asyncio.to_thread(pictures.encode, what)
+            if what is None:
+                raise _fault(name, f"it is None, where a picture is wanted; give {_WAYS}")
             if data is None:
                 raise _fault(name, f"it is of the type {type(what).__name__}; give {_WAYS}")
             return given, data
@@ -184,7 +186,7 @@ class Inputs:
             if kind not in ("http", "https"):
                 raise _fault(name, f"an address with {kind}: is not opened; give {_WAYS}")
             return given, await self._fetched(text, name)
-        path = Path(text).expanduser()
+        path = _at_home(Path(text), name)
         if _PLACE.fullmatch(text) and not _exists(path):
             raise _fault(
                 name, "there is no such file, and no variable with such a place (fox[0,2], photos[1])"
@@ -241,6 +243,13 @@ def from_cell(
     """Return a cell's stored picture as what another one can be made of, and where it comes from."""
     made = MadeFrom(request.key, run_id, *place, request.prompt, request.seed, request.model.id)
     return Given(path, source=f"{run_id}[{place[0]},{place[1]}]", made_from=made, flagged=flagged)
+
+
+def _at_home(path: Path, name: str) -> Path:
+    """Return a path with the folder that its ``~`` stands for."""
+    with suppress(RuntimeError):
+        return path.expanduser()
+    raise _fault(name, f"there is no home folder {path.parts[0]}")
 
 
 def _exists(path: Path) -> bool:

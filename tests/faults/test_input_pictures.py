@@ -19,6 +19,7 @@ import qwen_widgets as qw
 from qwen_widgets.core.download import Downloads
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import Size
+from qwen_widgets.grid.given import given_by_name
 from qwen_widgets.offline.service import API_PATH
 
 
@@ -191,7 +192,12 @@ def test_a_hostile_or_wrong_file_is_one_sentence(
         ("https://192.168.1.1/a.png", "leads into a private network"),
         ("https://169.254.169.254/latest/meta-data", "leads into a private network"),
         ("https://[::ffff:10.0.0.1]/a.png", "leads into a private network"),
+        ("https://[fec0::1]/a.png", "leads into a private network"),
+        ("https://[::ffff:0:10.0.0.1]/a.png", "leads into a private network"),
         ("https://[fd00::1]/a.png", "leads into a private network"),
+        ("https://", "^image 'https://': the picture's address can't be used: https://"),
+        ("~nouser/p.png", "^image '~nouser/p.png': there is no home folder ~nouser"),
+        (Path("~nouser/p.png"), "^image '~nouser/p.png': there is no home folder ~nouser"),
         ("/", "not a file"),
         ("/dev/zero", "not a file"),
         ("a\0b.png", "can't be the name of a file"),
@@ -200,6 +206,8 @@ def test_a_hostile_or_wrong_file_is_one_sentence(
         ("kept:../../ledger", "no such picture among those kept"),
         ("0123456789ab[0,0]", "the ledger has no such run"),
         (7, "of the type int"),
+        ([None], "^image 1: it is None, where a picture is wanted; give a path"),
+        ([photo(), None], "^image 2: it is None, where a picture is wanted"),
         (np.zeros((400, 400, 7)), "an array of 400 × 400 × 7"),
         (np.full((400, 400), np.nan), "values that are no colours"),
         (np.full((400, 400), 300), "values that are no colours"),
@@ -214,6 +222,15 @@ def test_what_cannot_be_given_is_one_sentence(contract: ContractServer, given: o
     assert "secret" not in caught.value.message
     assert contract.asked == []
     assert nothing_left(contract)
+
+
+def test_a_variable_that_holds_no_picture_is_one_sentence(contract: ContractServer) -> None:
+    for word, names in (("photo", {"photo": None}), ("photos[1]", {"photos": [photo(), None]})):
+        given = given_by_name(word, names)
+        with pytest.raises(InputError, match="it is None, where a picture is wanted; give a path") as caught:
+            qw.generate("a fox", seeds=1, images=[given])
+        assert caught.value.message.startswith(f"image {word!r}: ")
+    assert contract.asked == []
 
 
 @pytest.mark.parametrize(
