@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Coroutine
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from qwen_widgets.core.answers import ENDED_BADLY, check_prediction_id
+from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
-from qwen_widgets.core.errors import InputError, UnavailableError, clean
+from qwen_widgets.core.errors import InputError, QwenError, UnavailableError, clean
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.reconcile import KEPT
@@ -26,6 +27,7 @@ T = TypeVar("T")
 #: Lines of a list that are printed.
 _LINES = 40
 _PROMPT = 60
+_TOO_MANY = "Only the newest {} of the account were looked at: %qwen adopt ID fetches an older one."
 
 
 def status_lines() -> list[str]:
@@ -120,9 +122,10 @@ def _usage_rows() -> list[dict[str, Any]]:
 def remote_lines() -> list[str]:
     """Return the account's predictions of the last seven days that this ledger doesn't have, a line each."""
     engine, _ = studio().engine()
-    strays = _asked_for(_strays(engine))
+    strays, note = _asked_for(_strays(engine))
     if not strays:
-        return ["The account's last seven days hold nothing that this ledger doesn't have."]
+        span = "newest predictions" if note else "last seven days"
+        return [f"The account's {span} hold nothing that this ledger doesn't have.", *note]
     lines = [_stray_line(stray) for stray in strays[:_LINES]]
     if len(strays) > _LINES:
         lines.append(f"… and {len(strays) - _LINES:,} more.")
@@ -130,7 +133,7 @@ def remote_lines() -> list[str]:
         f"{plural(len(strays), 'prediction')} that this ledger doesn't have; %qwen adopt ID fetches one, %qwen adopt all "
         "those of the models that are known here."
     )
-    return lines
+    return [*lines, *note]
 
 
 def adopt(which: str) -> list[Record]:
@@ -151,29 +154,35 @@ def adopt(which: str) -> list[Record]:
     InputError
         There is no such prediction, or it is here already.
     """
+    return _taken_up(which)[0]
+
+
+def _taken_up(which: str) -> tuple[list[Record], list[str]]:
+    """Adopt; with it, what is to be said of a history that was not read to its end."""
     engine, _ = studio().engine()
-    rows = _asked_for(_adopt(engine, which))
+    rows, note = _asked_for(_adopt(engine, which))
     if not rows and which != "all":
         raise InputError(
             f"adopt {which!r}: it is in this ledger already, or an order that waits may be it: %qwen resume looks."
         )
-    return rows
+    return rows, note
 
 
 def adopt_lines(which: str) -> list[str]:
     """Adopt, and say what came of it."""
-    rows = adopt(which)
+    rows, note = _taken_up(which)
     if not rows:
-        return ["There is nothing to adopt: %qwen history --remote lists what this ledger doesn't have."]
+        nothing = "There is nothing to adopt: %qwen history --remote lists what this ledger doesn't have."
+        return [nothing, *note]
     here = [row for row in rows if row.state == "stored"]
-    lines = [f"{len(here)} of {len(rows)} are here now; qw.history() says where, and they cost nothing."]
+    lines = [f"{len(here)} of {len(rows)} are here now; qw.history() says where; fetching them cost nothing."]
     for row in rows:
         if row not in here:
             why = (
                 row.error.message if row.error is not None else f"it is {row.state}; %qwen resume asks again."
             )
             lines.append(f"{row.prediction_id}: {why}")
-    return lines
+    return [*lines, *note]
 
 
 def _asked_for(call: Coroutine[Any, Any, T]) -> T:
@@ -189,23 +198,30 @@ def _model_name(model_id: str) -> str:
     return OPTIMIZER.name if makes_text(model_id) else remembered_model(model_id).name
 
 
-async def _strays(engine: Engine) -> list[Stray]:
+async def _strays(engine: Engine) -> tuple[list[Stray], list[str]]:
+    """Return what the history has and this ledger hasn't, and what is to be said of one that is longer than is read."""
+    found, all_of_it = await _newest(engine)
+    known = await engine.ledger.run(lambda db: db.known_predictions(engine.provider))
+    note = [] if all_of_it else [_TOO_MANY.format(plural(len(found), "prediction"))]
+    return [read_stray(prediction) for prediction in found if prediction.id not in known], note
+
+
+async def _newest(engine: Engine) -> tuple[list[Prediction], bool]:
     now = engine.clock.wall() + engine.client.clock_skew
     # An hour ahead, because the clocks may differ.
-    found = await engine.client.history(since=now - KEPT, until=now + 3600, whole=False)
-    known = await engine.ledger.run(lambda db: db.known_predictions(engine.provider))
-    return [read_stray(prediction) for prediction in found if prediction.id not in known]
+    return await engine.client.newest(since=now - KEPT, until=now + 3600)
 
 
-async def _adopt(engine: Engine, which: str) -> list[Record]:
-    strays = await _strays(engine)
+async def _adopt(engine: Engine, which: str) -> tuple[list[Record], list[str]]:
+    note: list[str] = []
     if which == "all":
+        strays, note = await _strays(engine)
         # A list may leave the outputs out, so that the status alone tells.
         chosen = [
             stray for stray in strays if stray.known_model and stray.prediction.status not in ENDED_BADLY
         ]
     else:
-        chosen = [stray for stray in strays if stray.prediction.id == which] or await _asked(engine, which)
+        chosen = [read_stray(await _asked(engine, which))]
     rows = await engine.ledger.run(
         lambda db: [
             db.take_in(engine.provider, stray, account=engine.client.account) for stray in reversed(chosen)
@@ -213,11 +229,11 @@ async def _adopt(engine: Engine, which: str) -> list[Record]:
     )
     stop = Stop()
     stop.set()
-    return await engine.fetch_rows([row for row in rows if row is not None], stop)
+    return await engine.fetch_rows([row for row in rows if row is not None], stop), note
 
 
-async def _asked(engine: Engine, prediction_id: str) -> list[Stray]:
-    """Ask for one that the history doesn't list."""
+async def _asked(engine: Engine, prediction_id: str) -> Prediction:
+    """Ask for one prediction, however long the history is."""
     try:
         check_prediction_id(prediction_id)
     except ValueError:
@@ -228,7 +244,12 @@ async def _asked(engine: Engine, prediction_id: str) -> list[Stray]:
     found = await engine.client.result(prediction_id)
     if found is None:
         raise InputError(f"adopt {prediction_id!r}: the service knows no such prediction (any more).")
-    return [read_stray(found)]
+    if found.input is None:
+        # The history may tell what it was asked with; what it can't tell stays unknown.
+        with contextlib.suppress(QwenError):
+            listed, _ = await _newest(engine)
+            return next((one for one in listed if one.id == prediction_id), found)
+    return found
 
 
 def _stray_line(stray: Stray) -> str:

@@ -185,17 +185,13 @@ class WaveSpeed:
             raise UnavailableError(f"The service answered, but {words}.")
         return None
 
-    async def history(
-        self, *, model: Model | None = None, since: float, until: float, whole: bool = True
-    ) -> list[Prediction]:
+    async def history(self, *, model: Model | None = None, since: float, until: float) -> list[Prediction]:
         """List the account's predictions of a span of time, newest first.
 
         Parameters
         ----------
         since, until : float
             Seconds since the epoch by the server's clock.
-        whole : bool
-            False where the list is only looked at: entries that can't be read, and what never comes, are left out.
 
         Raises
         ------
@@ -203,17 +199,30 @@ class WaveSpeed:
             A page or an entry could not be had: the list is whole or not at all, since what is not in it counts
             as never made.
         """
+        found, all_of_it = await self._pages(_span(since, until, model), whole=True)
+        if not all_of_it:
+            raise UnavailableError("The history did not come whole.")
+        return found
+
+    async def newest(self, *, since: float, until: float) -> tuple[list[Prediction], bool]:
+        """List the account's predictions of a span of time as far as they come, to be looked at: they prove nothing.
+
+        Entries that can't be read are left out.
+
+        Returns
+        -------
+        list of Prediction
+            Newest first.
+        bool
+            Whether that is all; False where there are more pages than are read.
+        """
+        return await self._pages(_span(since, until, None), whole=False)
+
+    async def _pages(self, body: dict[str, Any], *, whole: bool) -> tuple[list[Prediction], bool]:
+        """Read the history page by page; with it, whether it came to an end."""
         found: dict[str, Prediction] = {}
         for page in range(1, _MOST_PAGES + 1):
-            body: dict[str, Any] = {
-                "page": page,
-                "page_size": _PAGE,
-                "created_after": _iso(math.floor(since)),
-                "created_before": _iso(math.ceil(until)),
-            }
-            if model is not None:
-                body["model"] = model.id
-            data = await self._get("POST", "/predictions", body)
+            data = await self._get("POST", "/predictions", {"page": page, "page_size": _PAGE, **body})
             items = data.get("items") if isinstance(data, dict) else None
             if not isinstance(items, list):
                 raise UnavailableError("The history came without a list.")
@@ -222,12 +231,10 @@ class WaveSpeed:
             total = answers.integer(data.get("total"))
             # A server may give fewer a page than it was asked for: only the total, or a page without news, ends it.
             if total is not None and len(found) >= total:
-                return list(found.values())
+                return list(found.values()), True
             if len(found) == before:
-                if total is None or not whole:
-                    return list(found.values())
-                break
-        raise UnavailableError("The history did not come whole.")
+                return list(found.values()), total is None or not whole
+        return list(found.values()), False
 
     async def models(self) -> catalogue.Catalogue:
         """Return the account's catalogue; its answer alone may be of megabytes."""
@@ -487,6 +494,12 @@ def _read_items(items: list[Any], *, whole: bool) -> Iterator[Prediction]:
     else:
         return
     raise UnavailableError("The history holds an entry that can't be read.")
+
+
+def _span(since: float, until: float, model: Model | None) -> dict[str, Any]:
+    """Return what the history is asked for, in whole seconds."""
+    span = {"created_after": _iso(math.floor(since)), "created_before": _iso(math.ceil(until))}
+    return span if model is None else {**span, "model": model.id}
 
 
 def _iso(moment: float) -> str:

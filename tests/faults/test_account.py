@@ -206,6 +206,7 @@ def test_what_was_bought_again_stays_when_the_first_one_comes_to_light(hosted: F
 def test_what_is_not_told_is_not_made_up(inputs: dict[str, Any], hosted: FaultServer) -> None:
     made = hosted.add(DEFAULT_MODEL.id, FOX)
     hosted.on_history(edited(lambda answer: answer["data"]["items"][0].update(input=inputs)), times=None)
+    hosted.on_result(edited(lambda answer: answer["data"].update(input=inputs)), times=None)
     (row,) = account.adopt(made.id)
     assert row.state == "stored"
     assert row.unassigned
@@ -228,7 +229,7 @@ def test_all_are_adopted_but_for_failed_ones_and_other_models(hosted: FaultServe
 
     hosted.on_history(edited(fail), times=None)
     assert account.adopt_lines("all") == [
-        "6 of 6 are here now; qw.history() says where, and they cost nothing."
+        "6 of 6 are here now; qw.history() says where; fetching them cost nothing."
     ]
     assert qw.enhance("a fox", style="anime").cached
     assert len(account.remote_lines()) == 3
@@ -279,6 +280,48 @@ def test_entries_that_can_not_be_read_hide_no_others(hosted: FaultServer) -> Non
     hosted.add(DEFAULT_MODEL.id, FOX)
     hosted.on_history(edited(lambda answer: answer["data"]["items"].insert(0, {"id": "../x"})))
     assert len(account.remote_lines()) == 2
+
+
+def test_of_a_long_history_the_newest_are_listed_and_any_one_is_fetched_by_its_id(
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_widgets.core.wavespeed._MOST_PAGES", 3)
+    hosted.page_cap = 1
+    made = [hosted.add(DEFAULT_MODEL.id, {**FOX, "seed": seed}) for seed in range(5)]
+    note = "Only the newest 3 predictions of the account were looked at: %qwen adopt ID fetches an older one."
+    lines = account.remote_lines()
+    assert [line.split()[0] for line in lines[:-2]] == [one.id for one in reversed(made[2:])]
+    assert lines[-1] == note
+    assert account.adopt_lines(made[0].id) == [
+        "1 of 1 are here now; qw.history() says where; fetching them cost nothing."
+    ]
+    assert account.adopt_lines("all")[0].startswith("3 of 3 are here now")
+    assert account.remote_lines() == [
+        "The account's newest predictions hold nothing that this ledger doesn't have.",
+        note,
+    ]
+    assert account.adopt_lines("all")[1:] == [note]
+
+
+def test_an_id_is_asked_for_itself_where_the_history_is_down(hosted: FaultServer) -> None:
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_history(reply(500, "no"), times=None)
+    account.adopt(made.id)
+    # Nor is it needed where the result doesn't tell the input: then it is told nowhere.
+    other = hosted.add(DEFAULT_MODEL.id, {**FOX, "seed": 8})
+    hosted.on_result(edited(lambda answer: answer["data"].update(input=None)), times=None)
+    account.adopt(other.id)
+    grid = qw.generate("a red fox", seeds="7-8", sizes="256x256")
+    assert [cell.cached for cell in grid] == [True, False]
+
+
+def test_what_an_id_was_asked_with_is_told_by_the_history_where_the_result_is_silent(
+    hosted: FaultServer,
+) -> None:
+    made = hosted.add(DEFAULT_MODEL.id, FOX)
+    hosted.on_result(edited(lambda answer: answer["data"].update(input=None)), times=None)
+    account.adopt(made.id)
+    assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].cached
 
 
 def test_a_ring_of_foreign_words_stays_on_its_line(hosted: FaultServer) -> None:

@@ -292,10 +292,8 @@ def fill(server: FaultServer, count: int, *, model: str = DEFAULT_MODEL.id) -> l
     return [each.id for each in reversed(made)]
 
 
-async def ask(client, **options):
-    return await client.history(
-        model=DEFAULT_MODEL, since=time.time() - 3600, until=time.time() + 60, **options
-    )
+async def ask(client):
+    return await client.history(model=DEFAULT_MODEL, since=time.time() - 3600, until=time.time() + 60)
 
 
 @pytest.mark.parametrize("total", [True, False], ids=["with total", "without total"])
@@ -306,6 +304,20 @@ async def test_the_history_comes_whole(count, cap, total, server, client):
     server.page_cap, server.tells_total = cap, total
     ids = fill(server, count)
     assert [prediction.id for prediction in await ask(client)] == ids
+
+
+async def test_a_history_that_goes_on_is_looked_at_and_proves_nothing(server, client, monkeypatch):
+    monkeypatch.setattr("qwen_widgets.core.wavespeed._MOST_PAGES", 2)
+    server.page_cap = 3
+    ids = fill(server, 7)
+    span = {"since": time.time() - 3600, "until": time.time() + 60}
+    newest, all_of_it = await client.newest(**span)
+    assert ([prediction.id for prediction in newest], all_of_it) == (ids[:6], False)
+    with pytest.raises(UnavailableError, match="did not come whole"):
+        await ask(client)
+    server.page_cap = 4
+    assert (await client.newest(**span))[1]
+    assert len(await ask(client)) == 7
 
 
 async def test_the_history_asks_for_one_model_and_one_span(server, client):
