@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any as Any_
 
-from traitlets import Bool, Float, Int, Tuple, Unicode, observe, validate
+from traitlets import Any, Bool, Float, Int, Tuple, Unicode, observe, validate
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
 from qwen_widgets.core.request import InputPicture
-from qwen_widgets.core.sweep import ModelsLike, Sweep, plan_sweep, read_models
+from qwen_widgets.core.sweep import Sweep, plan_sweep, read_models
 from qwen_widgets.grid.recipe import write_seeds, write_size
 from qwen_widgets.panel.heard import Heard
 
@@ -31,7 +31,7 @@ LONGEST_TITLE = 200
 MOST_IMAGES = 10
 #: What of the panel can be fixed by `locked`, and the controls that show it.
 LOCKABLE = {
-    "prompt": ("prompt",),
+    "prompt": ("prompt", "style", "suggestion"),
     "title": ("title",),
     "size": ("ratio", "width", "height", "linked"),
     "seeds": ("slider", "seed", "count", "seed_locked"),
@@ -58,8 +58,9 @@ class Controls(Heard):
     count = Int(4)
     #: Whether a run takes the seeds as they are; without, new ones are drawn where these have been run.
     seed_locked = Bool(default_value=True)
-    #: Short names, comma-separated; several are run side by side.
+    #: Short names, comma-separated; several are run side by side. `models` are the same as a tuple.
     model = Unicode(DEFAULT_MODEL.name)
+    models = Any((DEFAULT_MODEL.name,))
     #: What a run edits: paths, https addresses, PIL images, arrays, cells of a grid; and whether they may be scaled.
     images = Tuple()
     fit = Bool(default_value=False)
@@ -74,7 +75,7 @@ class Controls(Heard):
     # --- what the traits may hold -----------------------------------------------------------------------
 
     @validate("seed", "count")
-    def _check_seed(self, proposal: Any) -> int:
+    def _check_seed(self, proposal: Any_) -> int:
         name, value = proposal["trait"].name, int(proposal["value"])
         low, high = (0, HIGHEST_SEED) if name == "seed" else (1, MOST_SEEDS)
         if not low <= value <= high:
@@ -82,28 +83,28 @@ class Controls(Heard):
         return value
 
     @validate("seeds")
-    def _check_seeds(self, proposal: Any) -> str:
+    def _check_seeds(self, proposal: Any_) -> str:
         values = syntax.parse_seeds(proposal["value"]).values
         if len(values) > MOST_SEEDS:
             raise InputError(f"seeds: {len(values)} are asked for, and a panel takes at most {MOST_SEEDS}.")
         return write_seeds(values)
 
     @validate("size")
-    def _check_size(self, proposal: Any) -> str:
+    def _check_size(self, proposal: Any_) -> str:
         values = syntax.parse_sizes(proposal["value"], model=self._sized).values
         if len(values) != 1:
             raise InputError(f"size {proposal['value']!r}: a panel takes one size.")
         return write_size(values[0], self._sized)
 
     @validate("ratio")
-    def _check_ratio(self, proposal: Any) -> str:
+    def _check_ratio(self, proposal: Any_) -> str:
         value: str = proposal["value"]
         if value != CUSTOM and value not in PRESETS:
             raise InputError(f"ratio {value!r}: it is {', '.join(PRESETS)} or {CUSTOM}.")
         return value
 
     @validate("width", "height")
-    def _check_side(self, proposal: Any) -> int:
+    def _check_side(self, proposal: Any_) -> int:
         name, value, model = proposal["trait"].name, proposal["value"], self._sized
         if not model.min_side <= value <= model.max_side:
             raise InputError(
@@ -112,11 +113,15 @@ class Controls(Heard):
         return int(value)
 
     @validate("model")
-    def _check_model(self, proposal: Any) -> str:
+    def _check_model(self, proposal: Any_) -> str:
         return ",".join(model.name for model in read_models(proposal["value"]))
 
+    @validate("models")
+    def _check_models(self, proposal: Any_) -> tuple[str, ...]:
+        return tuple(model.name for model in read_models(proposal["value"]))
+
     @validate("images")
-    def _check_images(self, proposal: Any) -> tuple[object, ...]:
+    def _check_images(self, proposal: Any_) -> tuple[object, ...]:
         if len(proposal["value"]) > MOST_IMAGES:
             raise InputError(
                 f"images: {len(proposal['value'])} were given; no model takes more than {MOST_IMAGES}."
@@ -124,22 +129,22 @@ class Controls(Heard):
         return tuple(proposal["value"])
 
     @validate("max_cost")
-    def _check_cost(self, proposal: Any) -> float | None:
+    def _check_cost(self, proposal: Any_) -> float | None:
         value: float | None = proposal["value"]
         if value is not None and not value >= 0:
             raise InputError(f"max cost {value!r}: it is a number of US dollars, such as 2.50.")
         return value
 
     @validate("style")
-    def _check_style(self, proposal: Any) -> str:
+    def _check_style(self, proposal: Any_) -> str:
         return check_style(proposal["value"])
 
     @validate("title")
-    def _check_title(self, proposal: Any) -> str:
+    def _check_title(self, proposal: Any_) -> str:
         return " ".join(str(proposal["value"]).split())[:LONGEST_TITLE]
 
     @validate("locked")
-    def _check_locked(self, proposal: Any) -> tuple[str, ...]:
+    def _check_locked(self, proposal: Any_) -> tuple[str, ...]:
         for name in proposal["value"]:
             if name not in LOCKABLE:
                 raise InputError(f"locked {name!r}: it takes {', '.join(LOCKABLE)}.")
@@ -152,15 +157,6 @@ class Controls(Heard):
         return read_models(self.model)
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """The short names of the models of a run; can be set."""
-        return tuple(self.model.split(","))
-
-    @models.setter
-    def models(self, models: ModelsLike) -> None:
-        self.model = ",".join(model.name for model in read_models(models))
-
-    @property
     def edits(self) -> bool:
         """Whether the chosen models take pictures."""
         return all(model.takes_images for model in self._models)
@@ -170,8 +166,13 @@ class Controls(Heard):
         """The model whose limits hold for the size: the first one that takes a size."""
         return next((model for model in self._models if model.takes_size), DEFAULT_MODEL)
 
+    @observe("models")
+    def _models_changed(self, _change: object) -> None:
+        self.model = ",".join(self.models)
+
     @observe("model")
     def _model_changed(self, _change: object) -> None:
+        self.models = tuple(self.model.split(","))
         try:
             size = self._pixels
         except InputError:
@@ -190,7 +191,7 @@ class Controls(Heard):
                 self.ratio = self._sized.ratio(size) or CUSTOM
 
     @observe("ratio")
-    def _ratio_changed(self, change: Any) -> None:
+    def _ratio_changed(self, change: Any_) -> None:
         if change["new"] != CUSTOM:
             self.size = change["new"]
 
@@ -199,7 +200,7 @@ class Controls(Heard):
         self._linked_ratio = self.width / self.height
 
     @observe("width", "height")
-    def _side_changed(self, change: Any) -> None:
+    def _side_changed(self, change: Any_) -> None:
         width, height = self.width, self.height
         if (width, height) == self._pixels:
             return
@@ -219,6 +220,10 @@ class Controls(Heard):
         with self.hold_trait_notifications():
             self.width, self.height = width, height
             self.size = size
+
+    def _show_ratio(self) -> None:
+        """Have the ratio say what the size is, where ``custom`` was only looked at."""
+        self.ratio = self._sized.ratio(self._pixels) or CUSTOM
 
     @property
     def _pixels(self) -> Size:
@@ -302,6 +307,11 @@ def seeds_from(seed: int, count: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
+def stepped(side: float) -> int:
+    """Return a side in steps of 16 pixels."""
+    return round(side / STEP) * STEP
+
+
 def rounded(side: float, model: Model) -> int:
     """Return a side in steps of 16 pixels, within the model's limits."""
-    return max(model.min_side, min(model.max_side, round(side / STEP) * STEP))
+    return max(model.min_side, min(model.max_side, stepped(side)))

@@ -9,11 +9,11 @@ from typing import Any
 import ipywidgets as w
 from traitlets import HasTraits
 
-from qwen_widgets.core.enhancer import OPTIMIZER, STYLES
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.enhancer import STYLES, optimizer
+from qwen_widgets.core.errors import InputError, StoppedError
 from qwen_widgets.core.models import HIGHEST_SEED, Model
 from qwen_widgets.grid.describe import money
-from qwen_widgets.panel.controls import CUSTOM, MOST_SEEDS, NO_PROMPT, STEP
+from qwen_widgets.panel.controls import CUSTOM, NO_PROMPT, STEP
 from qwen_widgets.panel.words import as_html, in_words
 
 #: Buttons: what is pressed, its text, its tooltip. Those without a text are drawn by the style sheet.
@@ -21,7 +21,7 @@ _BUTTONS = {
     "run": ("Generate", "Run what the controls say (Control+Enter in the prompt)"),
     "stop": ("Stop", "Buy nothing more; what is paid for still arrives"),
     "die": ("", "Draw a new seed"),
-    "enhance": (f"Enhance · {money(float(OPTIMIZER.price))}", "Have the Prompt Enhancer reword the prompt"),
+    "enhance": ("Enhance", "Have the Prompt Enhancer reword the prompt"),
     "accept": ("Accept", "Put these words into the prompt; Undo brings the old ones back"),
     "dismiss": ("Dismiss", "Leave the prompt as it is"),
     "clear": ("Remove", "Make pictures of words alone again"),
@@ -36,7 +36,7 @@ _BUTTONS = {
 _CHOSEN = ("ratio", "model", "style")
 #: Texts of a place of their own, and what a page reads them out as.
 _PLACES = {"length": "", "prompt-error": "alert", "size-error": "alert", "seed-error": "alert",
-           "model-error": "alert", "changes": "", "image-error": "alert", "pictures": "", "remarks": "", "sides": "", "seeds": "", "line": "status", "message": "alert"}  # fmt: skip
+           "model-error": "alert", "changes": "", "image-error": "alert", "pictures": "", "remarks": "", "sides": "", "seeds": "", "line": "status", "progress": "", "note": "status", "message": "alert"}  # fmt: skip
 
 
 #: The first word of an error's sentence, and where it is shown.
@@ -94,15 +94,16 @@ class Form:
             "title": w.Text(description="Title", placeholder="heading of the grid"),
             "ratio": w.Dropdown(description="Ratio"),
             "model": w.Dropdown(description="Model"),
-            "width": w.BoundedIntText(description="Width", step=STEP, min=1, max=1 << 14),
-            "height": w.BoundedIntText(description="Height", step=STEP, min=1, max=1 << 14),
+            # Not the bounded kind, which makes of a number another one and says nothing.
+            "width": w.IntText(description="Width", step=STEP),
+            "height": w.IntText(description="Height", step=STEP),
             "linked": w.ToggleButton(description="", tooltip="Keep width to height"),
             "slider": w.IntSlider(
                 description="Seed", min=0, max=HIGHEST_SEED, readout=False, continuous_update=False
             ),
-            "seed": w.BoundedIntText(description="Seed", min=0, max=HIGHEST_SEED),
+            "seed": w.IntText(description="Seed"),
             "seed_locked": w.ToggleButton(description="", tooltip="Keep the seeds from run to run"),
-            "count": w.BoundedIntText(description="Seeds", min=1, max=MOST_SEEDS),
+            "count": w.IntText(description="Seeds"),
         }
         for name, control in self.controls.items():
             control.add_class(f"qw-p-{name}")
@@ -110,6 +111,7 @@ class Form:
         self.names = {"qw-p-slider": "Seed", "qw-p-seed": "Seed, as a number", "qw-p-linked": "Keep width to height",
                       "qw-p-seed_locked": "Keep the seeds from run to run", "qw-p-die": "Draw a new seed", "qw-p-files": "Edit a picture"}  # fmt: skip
         self._seen = ""
+        self._offering = False
         #: Rows that are there only at times.
         self.hidden: dict[str, Any] = {"custom": None, "suggested": None}
         self._together: tuple[Model, ...] = ()
@@ -128,6 +130,11 @@ class Form:
             options.append((f"{titles} · {price}", ",".join(model.name for model in chosen)))
         self._options("model", options)
 
+    def price_enhancer(self, *, free: bool) -> None:
+        """Put on the enhancer's button what a press costs."""
+        price = "no cost" if free else money(float(optimizer().price))
+        self.write(self.buttons["enhance"], description=f"Enhance · {price}")
+
     def offer_sizes(self, presets: Iterable[str]) -> None:
         """Fill the ratio dropdown."""
         self._options("ratio", [*((ratio, ratio) for ratio in presets), (CUSTOM, CUSTOM)])
@@ -136,9 +143,14 @@ class Form:
         control: Any = self.controls[name]
         if list(control.options) != options:
             kept = control.value
-            control.options = options
-            if kept in [value for _, value in options]:
-                control.value = kept
+            # Other options put the first of them in; nobody has chosen it.
+            self._offering = True
+            try:
+                control.options = options
+                if kept in [value for _, value in options]:
+                    control.value = kept
+            finally:
+                self._offering = False
 
     def say(self, place: str, text: str, kind: str = "") -> None:
         """Put a text where it belongs."""
@@ -148,9 +160,11 @@ class Form:
 
     def tell(self, error: Exception | None) -> str:
         """Show an error where it belongs, and return its words; None takes the last one away."""
-        for place in {*_BELONGS.values(), "message"}:
+        for place in {*_BELONGS.values(), "message", "note"}:
             self.say(place, "")
-        text, place = "" if error is None else in_words(error), "message"
+        text = "" if error is None else in_words(error)
+        # That something was stopped is no failure.
+        place = "note" if isinstance(error, StoppedError) else "message"
         if isinstance(error, InputError):
             # A sentence about a field begins with the field's name.
             place = _BELONGS.get(text.split(" ", 1)[0].rstrip(":"), place)
@@ -161,7 +175,12 @@ class Form:
         """Keep a control and the panel's trait of that name as one; `take` checks what comes from the page."""
         control: Any = self.controls[name]
         control.value = getattr(panel, name)
-        control.observe(lambda change: take(name, change["new"]), names="value")
+
+        def taken(change: Any) -> None:
+            if not self._offering:
+                take(name, change["new"])
+
+        control.observe(taken, names="value")
 
         def shown(change: Any) -> None:
             if name != self._seen:
@@ -226,16 +245,17 @@ class Form:
             ("suggested", [c["suggestion"], p["changes"], b["accept"], b["dismiss"]]),
             ("pictures", [p["pictures"], c["files"], b["clear"]]),
             ("error", [p["image-error"]]),
-            ("pair", [c["ratio"], c["model"]]),
+            ("model", [c["model"]]),
+            ("pair", [c["ratio"], c["count"]]),
             ("custom", [c["width"], c["height"], c["linked"], p["sides"]]),
             ("error", [p["size-error"], p["model-error"]]),
-            ("seedline", [c["slider"], c["seed"], b["die"], c["seed_locked"]]),
-            ("pair", [c["count"], b["last"]]),
+            ("seedline", [c["slider"], c["seed"], b["die"], c["seed_locked"], b["last"]]),
             ("error", [p["seeds"], p["seed-error"]]),
             ("titles", [c["title"]]),
             ("error", [p["line"]]),
             ("go", [b["run"], b["stop"]]),
-            ("error", [p["message"]]),
+            ("error", [p["progress"]]),
+            ("error", [p["message"], p["note"]]),
             ("ways", [b["undo"], b["redo"], b["magic"], b["python"], b["insert"], b["reset"]]),
         ]
         boxes = []

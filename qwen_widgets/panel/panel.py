@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -27,35 +28,34 @@ from qwen_widgets.core.sweep import ModelsLike, SeedsLike
 from qwen_widgets.grid.describe import plural
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
-from qwen_widgets.panel.bridge import Bridge, read_fields
-from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, Controls, rounded, seeds_from
-from qwen_widgets.panel.editing import Editing, uploaded
+from qwen_widgets.panel.bridge import Bridge
+from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, seeds_from
+from qwen_widgets.panel.editing import Editing
 from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.given import check_names, first_values, without_defaults
-from qwen_widgets.panel.heard import shown
+from qwen_widgets.panel.heard import on_portal
 from qwen_widgets.panel.host import attend
 from qwen_widgets.panel.results import Results
 from qwen_widgets.panel.rewording import Rewording
 from qwen_widgets.panel.runs import Ask, Runs
 from qwen_widgets.panel.steps import Steps
-from qwen_widgets.panel.words import as_magic, as_python, limits, remarks
+from qwen_widgets.panel.taking import Taking
+from qwen_widgets.panel.words import as_magic, as_python, for_panel, in_words, limits, progress, remarks
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
-#: Seconds without a change after which the line before the run is made anew.
-_PAUSE = 0.12
+#: Seconds without a change after which the line before the run is made anew, and between two of them while pictures come.
+_PAUSE, _WHILE_RUNNING = 0.12, 1.0
 #: Traits that a control shows, and those of which the line before the run depends.
 _BOUND = ("prompt", "title", "style", "suggestion", "ratio", "model", "width", "height", "linked", "seed",
           "seed_locked", "count")  # fmt: skip
 _LOOKED_AT = ("prompt", "title", "suggestion", "images", "fit", "size", "ratio", "seeds", "seed_locked", "model", "max_cost",
               "compact", "locked")  # fmt: skip
-_PRESSES = ("clear", "enhance", "accept", "dismiss", "run", "stop", "die", "last", "undo", "redo", "reset",
-            "fields")  # fmt: skip
 #: Refused before anything was bought, by the controls or settings as they were.
 _REFUSALS = (InputError, BudgetError, KeyRefusedError, SettingsError)
 
 
-class Panel(Controls):
+class Panel(Taking):
     """Controls beside a grid, to explore a prompt without code and to leave with code.
 
     Every control is a trait: it can be set and observed from Python. Runs go on in the background; each one adds
@@ -138,11 +138,12 @@ class Panel(Controls):
         self._looks = 0
         self._pending: list[Future[None]] = []
         self._closed = False
+        self._looked_at = 0.0
         self._last = ""
         #: The seeds after these ones, where they aren't kept.
         self._drawn = ("", "")
         #: What is told in the page, whether a control has been changed since, and whether the line has said the same.
-        self._told: Exception | None = None
+        self._told = None
         self._changed_since = self._in_line = False
         self._rewording = Rewording(self)
         self._runs = Runs(self._perform, self._say, self._moved)
@@ -179,6 +180,7 @@ class Panel(Controls):
         """The grid of all runs so far; None before the first one."""
         return self._results.grid
 
+    @on_portal
     def run(self) -> None:
         """Do what the controls say, in the background; where a run goes on already, after it.
 
@@ -188,12 +190,9 @@ class Panel(Controls):
             The prompt is empty or too long, or something else can't be used: nothing was bought.
         """
         self.seeds = self._coming
-        try:
-            plan = self._planned()
-            # Pictures that are still fetched are waited for in the background.
-            sweep = None if self._editing.reading else plan(self._editing.settled())
-        except QwenError as error:
-            raise error.with_traceback(None) from None
+        plan = self._planned()
+        # Pictures that are still fetched are waited for in the background.
+        sweep = None if self._editing.reading else plan(self._editing.settled())
         self._steps.record(self.prompt)
         self._last = self.seeds
         self._say(None)
@@ -229,6 +228,7 @@ class Panel(Controls):
             await studio().launch(job, self._results)
             return
 
+    @on_portal
     def stop(self) -> None:
         """Buy nothing more: the run that goes on ends with what is paid for, and those that wait are dropped."""
         if dropped := self._runs.waiting:
@@ -260,6 +260,7 @@ class Panel(Controls):
         self._runs.wait(timeout)
         return self
 
+    @on_portal
     def close(self) -> None:
         """Take the panel out of the page; a run that goes on is not stopped, and its pictures stay in the ledger."""
         self._closed = True
@@ -269,35 +270,45 @@ class Panel(Controls):
 
     # --- the other buttons ------------------------------------------------------------------------------
 
+    @on_portal
     def draw(self) -> None:
         """Draw a new first seed."""
         self.seeds = write_seeds(seeds_from(syntax.draw_seed(), self.count))
 
+    @on_portal
     def use_last(self) -> None:
         """Take the seeds of the last run."""
         if self._last:
             self.seeds = self._last
 
+    @on_portal
     def undo(self) -> None:
         """Put the prompt before this one back into the box."""
         self.prompt = self._steps.undo(self.prompt)
 
+    @on_portal
     def redo(self) -> None:
         """Put the prompt after this one into the box."""
         self.prompt = self._steps.redo(self.prompt)
 
+    @on_portal
     def reset(self) -> None:
         """Set all controls as they were at first, and begin an empty grid; the old one stays in the ledger."""
         if self.busy or (self.grid is not None and not self.grid.done):
             raise InputError("reset: a run goes on; stop it or let it end first.")
+        old = self.grid
         for name, value in self._first.items():
             setattr(self, name, value)
+        self._show_ratio()
         self._steps = Steps(self.prompt)
         self._last = ""
         self._say(None)
         self._results.clear()
+        if old is not None:
+            self._form.say("note", f'The grid before is kept: qw.Panel(run="{old.run_id}") opens it.')
         self._changed()
 
+    @on_portal
     def take_row(self, row: int) -> None:
         """Put a row's prompt back into the box, with its pictures, model and size, as far as they aren't locked."""
         assert self.grid is not None
@@ -309,9 +320,11 @@ class Panel(Controls):
             self.model = found.model.name
         if found.model.takes_size and "size" not in self.locked:
             self.size = write_size(found.size, found.model)
+            self._show_ratio()
         self.prompt = literal(found.prompt)
         self._steps.record(self.prompt)
 
+    @on_portal
     def branch(self, row: int, column: int) -> None:
         """Start from a cell: its row, and its seed."""
         assert self.grid is not None
@@ -320,6 +333,7 @@ class Panel(Controls):
         if request.seed is not None and "seeds" not in self.locked:
             self.seeds = str(request.seed)
 
+    @on_portal
     def enhance(self) -> None:
         """Ask the enhancer for other words, in the background; they are the `suggestion`, and nothing is taken yet.
 
@@ -343,6 +357,7 @@ class Panel(Controls):
         finally:
             self._moved()
 
+    @on_portal
     def accept(self) -> None:
         """Put the suggestion into the box; `undo` brings the prompt back."""
         text = self._rewording.accept()
@@ -351,6 +366,12 @@ class Panel(Controls):
             self.prompt = text
             self._steps.record(self.prompt)
 
+    @on_portal
+    def clear(self) -> None:
+        """Make pictures of words alone again."""
+        self.images = ()
+
+    @on_portal
     def dismiss(self) -> None:
         """Drop the suggestion."""
         self._rewording.dismiss()
@@ -359,13 +380,7 @@ class Panel(Controls):
         self.model = self._editing.models_for(self.images, self.model, self._models)
         self._editing.read(self.images, self._models, fit=self.fit)
 
-    @shown
-    def _files(self, change: Any) -> None:
-        """Take the files that the page has given."""
-        given = uploaded(change["new"])
-        if given and not self.is_locked("files"):
-            self.images = given
-
+    @on_portal
     def edit(self, row: int, column: int) -> None:
         """Edit a cell's picture: it is what the next run is made with, and the box is empty for what is to change."""
         assert self.grid is not None
@@ -385,81 +400,9 @@ class Panel(Controls):
         return {"seeds": self.seeds, "size": self._asked_size, "models": self.models, "images": self._editing.taken, "title": self.title,
                 "max_cost": self.max_cost}  # fmt: skip
 
-    # --- what comes from the page -----------------------------------------------------------------------
-
-    @shown
-    def _take(self, name: str, value: Any) -> None:
-        """Take a control's value; what can't be is told at the control, which shows the old one again."""
-        if (error := self._taken(name, value)) is not None:
-            self._say(error)
-
-    def _taken(self, name: str, value: Any) -> Exception | None:
-        """Take a control's value, or return why it can't be one."""
-        found: Exception | None = None
-        if value == getattr(self, name):
-            return None
-        try:
-            if not self.is_locked(name):
-                with self._form.seen(name):
-                    setattr(self, name, rounded(value, self._sized) if name in ("width", "height") else value)
-        except (QwenError, TraitError) as error:
-            found = error
-        if getattr(self, name) != value:
-            self._form.show(name, getattr(self, name), again=True)
-        return found
-
-    def is_locked(self, name: str) -> bool:
-        """Whether the page may not change a control."""
-        if "model" in self.locked and (name == "clear" or (name == "files" and not self.edits)):
-            # The pictures choose the model.
-            return True
-        return any(name in LOCKABLE[lock] for lock in self.locked)
-
-    @shown
-    def _pressed(self, what: str, fields: dict[str, Any]) -> None:
-        """Take a press with the fields as they stood in the page; each is checked like any other value."""
-        if what not in _PRESSES:
-            return
-        if what == "stop":
-            # Whatever the fields hold.
-            self.stop()
-            return
-        wrong, before = None, self._told
-        for name, value in read_fields(fields, self._form.options()).items():
-            if name in ("width", "height") and self.ratio != CUSTOM:
-                continue  # fields that nobody sees
-            wrong = self._taken(name, value) or wrong
-        # What can't be is told at its field, and nothing is bought with another value.
-        heard = None if self._told is before else self._told
-        if wrong is not None:
-            self._say(wrong)
-        elif what != "fields":
-            self._press(what)
-            if heard is not None and self._told is None:
-                # An observer has raised it: the press is done all the same, and says nothing of its own.
-                self._say(heard)
-
-    @shown
-    def _press(self, what: str) -> None:
-        """Do what a button says."""
-        if what == "run":
-            self.run()
-        elif what == "stop":
-            self.stop()
-        elif what in ("die", "last"):
-            if not self.is_locked("seed"):
-                (self.draw if what == "die" else self.use_last)()
-        elif what in ("undo", "redo", "enhance", "accept", "dismiss"):
-            if not self.is_locked("prompt"):
-                getattr(self, what)()
-        elif what == "clear":
-            if not self.is_locked("clear"):
-                self.images = ()
-        elif what == "reset":
-            self.reset()
-
     # --- what it says -----------------------------------------------------------------------------------
 
+    @on_portal
     def _say(self, error: Exception | None) -> None:
         """Show an error where it belongs; None takes it away."""
         self._told, self._changed_since, self._in_line = error, False, False
@@ -468,6 +411,7 @@ class Panel(Controls):
     def _show_error(self, error: Exception) -> None:
         self._form.tell(error)
 
+    @on_portal
     def _changed(self, change: object = None) -> None:
         """Have what depends on the controls brought up to date, on the portal."""
         if self._closed:
@@ -491,14 +435,15 @@ class Panel(Controls):
         form.unfold("suggested", bool(self.suggestion))
         form.write(form.places["changes"], value=self._rewording.changes())
         form.disable("enhance", self._rewording.asking or "prompt" in self.locked)
-        for names in LOCKABLE.values():
+        no_seed = not any(model.takes_seed for model in self._models)
+        for lock, names in LOCKABLE.items():
             for name in names:
                 if name == "clear":
                     continue
-                none = name in LOCKABLE["size"] and not self._asked_size
+                none = (lock == "size" and not self._asked_size) or (lock == "seeds" and no_seed)
                 form.disable(name, none or self.is_locked(name))
-        form.disable("die", "seeds" in self.locked)
-        form.disable("last", "seeds" in self.locked or self._last in ("", self.seeds))
+        form.disable("die", no_seed or "seeds" in self.locked)
+        form.disable("last", no_seed or "seeds" in self.locked or self._last in ("", self.seeds))
         form.disable("undo", "prompt" in self.locked or not self._steps.can_undo(self.prompt))
         form.disable("redo", "prompt" in self.locked or not self._steps.can_redo(self.prompt))
         (self.widget.add_class if self.compact else self.widget.remove_class)("qw-p-compact")
@@ -513,6 +458,7 @@ class Panel(Controls):
             await asyncio.sleep(_PAUSE)
             if number != self._looks:
                 return
+            self._looked_at = time.monotonic()
             line, why = await self._priced()
             if number != self._looks:
                 return
@@ -544,9 +490,8 @@ class Panel(Controls):
                 priced=False,
             )
         except QwenError as error:
-            return "", error.sentence
-        if job.grid.provider.offline:
-            self._form.write(self._form.buttons["enhance"], description="Enhance · no cost")
+            return "", in_words(error)
+        self._form.price_enhancer(free=job.grid.provider.offline)
         return job.line, ""
 
     def _remarks(self) -> str:
@@ -554,8 +499,9 @@ class Panel(Controls):
         notes: tuple[str, ...] = ()
         with suppress(QwenError):
             notes = self._planned()(self._editing.taken).notes
-        return remarks(self.prompt, self._prompts, notes)
+        return remarks(self.prompt, self._prompts, [for_panel(note) for note in notes])
 
+    @on_portal
     def _moved(self) -> None:
         """Say whether something runs."""
         busy = self._runs.busy or self._rewording.asking
@@ -563,6 +509,19 @@ class Panel(Controls):
         self._form.disable("reset", busy)
         self._changed()
         self.set_trait("busy", busy)
+
+    @on_portal
+    def progressed(self) -> None:
+        """Say how far the run is, beside its Stop; what is here by now costs nothing any longer."""
+        if self._closed:
+            return
+        self._form.say("progress", "" if self.grid is None else progress(self.grid))
+        if time.monotonic() - self._looked_at > _WHILE_RUNNING:
+            self._changed()
+
+    def to_prompt(self) -> None:
+        """Bring whoever has pressed something in the grid to the prompt box."""
+        self._bridge.send({"type": "focus"})
 
     # --- shown ------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Results:
         self.box.children = (nothing,)
 
     def _new_viewer(self, grid: Grid) -> Viewer:
-        viewer = Viewer(_describe(grid), grid.pictures, grid.choices)
+        viewer = Viewer(self._describe(grid), grid.pictures, grid.choices)
         connect(viewer, grid)
         viewer.on_stop = self._panel.stop
         viewer.on_actions = self._offers
@@ -92,12 +92,15 @@ class Results:
             self._send()
             for snapshot in self._snapshots:
                 snapshot.refresh()
+        # Not under the lock: it waits for the portal, which may wait for this.
+        self._panel.progressed()
 
     def finish(self) -> None:
         """Send the last of a run, and write the snapshot that is saved."""
         with self._lock:
             self._send()
             self._write()
+        self._panel.progressed()
 
     def choose(self, choices: Choices) -> None:
         """Send the choices, and write them into what is saved."""
@@ -108,7 +111,7 @@ class Results:
 
     def _send(self) -> None:
         if self.grid is not None and self._viewer is not None:
-            self._viewer.show(_describe(self.grid), self.grid.pictures)
+            self._viewer.show(self._describe(self.grid), self.grid.pictures)
 
     def _write(self) -> None:
         for snapshot in self._snapshots:
@@ -119,6 +122,7 @@ class Results:
     def _take(self, row: int) -> None:
         if not self._panel.is_locked("prompt"):
             self._panel.take_row(row)
+            self._panel.to_prompt()
 
     def _offers(self, row: int, column: int) -> tuple[Action, ...]:
         if self.grid is None:
@@ -139,8 +143,10 @@ class Results:
             return
         if key == _BRANCH.key:
             self._panel.branch(row, column)
+            self._panel.to_prompt()
         elif key == _EDIT:
             self._panel.edit(row, column)
+            self._panel.to_prompt()
         else:
             self.grid.max_cost = self._panel.max_cost
             self.grid.act(row, column, key)
@@ -148,8 +154,7 @@ class Results:
     def described(self) -> GridView:
         """Return what is shown of the grid."""
         assert self.grid is not None
-        return _describe(self.grid)
+        return self._describe(self.grid)
 
-
-def _describe(grid: Grid) -> GridView:
-    return replace(describe(grid), take="edit this prompt")
+    def _describe(self, grid: Grid) -> GridView:
+        return replace(describe(grid), take="" if self._panel.is_locked("prompt") else "edit this prompt")

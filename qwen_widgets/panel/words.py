@@ -13,6 +13,8 @@ from traitlets import TraitError
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, Model
 from qwen_widgets.core.request import KEPT, InputPicture
+from qwen_widgets.grid.describe import time_left
+from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.marks import mark
 from qwen_widgets.grid.recipe import write_source, write_title
 from qwen_widgets.panel.controls import STEP
@@ -26,13 +28,49 @@ _FEW = 4
 def in_words(error: Exception) -> str:
     """Return any error in words; what isn't ours is told from what is."""
     if isinstance(error, QwenError):
-        return error.sentence
+        return for_panel(error.sentence)
     if isinstance(error, TraitError):
         return f"that can't be used: {error}"
     what = f"{type(error).__name__}: {error}"
     if _is_an_observers(error):
         return f"code that observes the panel has raised {what}"
     return f"A fault in qwen_widgets: {what}"
+
+
+#: What a sentence tells the writer of a cell to do, and what does the same in a panel.
+_IN_PANEL = tuple(
+    (re.compile(said), instead)
+    for said, instead in (
+        (
+            r"allow it with --max-cost (\S+) \(max_cost= in Python\)",
+            r"allow it with max_cost=\1 (panel.max_cost in Python)",
+        ),
+        (
+            r"A limit for this run accepts it: --max-cost (\S+) \(max_cost=\S+ in Python\)",
+            r"max_cost=\1 accepts it (panel.max_cost in Python)",
+        ),
+        (r"give one with -i \(images= in Python\)", "choose one with Edit a picture"),
+        (r"give it again with -i", "choose it again"),
+        (r"; --fresh makes another", ""),
+        (r"its further pictures would not be comparable", "Reset begins a new one, and this one is kept"),
+        (r"([Rr])un the cell again", r"\1un it again"),
+    )
+)
+
+
+def for_panel(text: str) -> str:
+    """Return a sentence that was written for a cell as a panel says it."""
+    for said, instead in _IN_PANEL:
+        text = said.sub(instead, text)
+    return text
+
+
+def progress(grid: Grid) -> str:
+    """Return how far a grid's run is: ``3 of 8 · 6 s left``; empty where nothing runs."""
+    if grid.done:
+        return ""
+    ended = sum(cell.state == "stored" for cell in grid)
+    return " · ".join([f"{ended} of {len(list(grid))}", *time_left(grid)])
 
 
 def _is_an_observers(error: Exception) -> bool:

@@ -40,7 +40,7 @@ def test_a_field_shows_all_of_what_it_holds_and_stands_in_line_with_its_neighbou
     seed = panel.part("seed").locator("input")
     expect(seed).to_have_value("2147483640")
     assert seed.evaluate("(el) => el.scrollWidth <= el.clientWidth")
-    for row, parts in (("words", ("style select", "enhance")), ("pair", ("ratio select", "model select"))):
+    for row, parts in (("words", ("style select", "enhance")), ("pair", ("ratio select", "count input"))):
         boxes = [panel.part(f"row-{row}").first.locator(f".qw-p-{part}").bounding_box() for part in parts]
         assert boxes[0]["height"] == pytest.approx(boxes[1]["height"], abs=1), row
         assert boxes[0]["y"] == pytest.approx(boxes[1]["y"], abs=1), row

@@ -1,7 +1,7 @@
 // The panel's side in the page: keys stay inside, controls get names, a press brings the fields as they are seen.
 // Hand-written, no build step; it draws nothing of its own.
 
-/** @typedef {{get(name: string): any, send(message: unknown): void, on(name: string, work: () => void): void, off(name: string, work: () => void): void}} Model */
+/** @typedef {{get(name: string): any, send(message: unknown): void, on(name: string, work: (...all: any[]) => void): void, off(name: string, work: (...all: any[]) => void): void, widget_manager?: any}} Model */
 
 /** Where the person's values stand. @type {Record<string, [string, (el: any) => unknown]>} */
 const FIELDS = {
@@ -26,7 +26,7 @@ const LATEST = 2000; // milliseconds that a copy waits for what was typed
 const SAID = 1500; // milliseconds for which a button says what it has done
 
 /** @param {string} text */
-const whole = text => (/^\d{1,10}$/.test(text.trim()) ? Number(text) : null);
+const whole = text => (/^-?\d{1,15}$/.test(text.trim()) ? Number(text) : null);
 
 /** @param {Element} root */
 function read(root) {
@@ -38,6 +38,9 @@ function read(root) {
 	}
 	return found;
 }
+
+/** The prompt box, or the panel where that is locked. @param {Element} root @returns {HTMLElement} */
+const textOf = root => root.querySelector(".qw-p-prompt textarea:enabled") ?? /** @type {HTMLElement} */ (root);
 
 /** @param {any} one @param {any} other */
 const same = (one, other) => Object.keys(one).every(name => one[name] === other[name]);
@@ -66,6 +69,8 @@ function name(root, model) {
 		box.setAttribute("aria-invalid", String(!!wrong.textContent?.trim()));
 	}
 	root.setAttribute("role", "group");
+	// A click beside the controls stays here, too: the keys behind it would be the notebook's.
+	/** @type {HTMLElement} */ (root).tabIndex = -1;
 	root.setAttribute("aria-label", "Picture panel");
 }
 
@@ -83,14 +88,16 @@ async function copy(text) {
 	}
 }
 
-/** JupyterLab and Notebook, where their server shows the application to the page. @returns {any} */
-const application = () => /** @type {any} */ (globalThis).jupyterapp;
+/** The notebook that a widget is part of, in JupyterLab and Notebook; Voilà has none. @param {any} model @returns {any} */
+const notebook = model => model.widget_manager?.context?.model?.sharedModel;
 
-/** @param {string} text */
-async function insert(text) {
-	const {commands} = application();
-	await commands.execute("notebook:insert-cell-below");
-	await commands.execute("notebook:replace-selection", {text});
+/** A cell below the one that shows the panel. @param {Model} model @param {Element} root @param {string} source */
+function insert(model, root, source) {
+	const book = notebook(model);
+	const cell = /** @type {HTMLElement | null} */ (root.closest(".jp-Cell"));
+	// Lab has only those cells in the page that are seen, and numbers them; without a cell (a view of its own) it comes last.
+	const number = cell?.dataset.windowedListIndex ?? [...(cell?.parentElement?.children ?? [])].indexOf(/** @type {any} */ (cell));
+	book.insertCell(cell ? Number(number) + 1 : book.cells.length, {cell_type: "code", source, metadata: {trusted: true}});
 }
 
 /** @param {Element} root @param {Element} el @param {Model} model @param {AbortSignal} signal */
@@ -133,8 +140,19 @@ function attach(root, el, model, signal) {
 		button.classList.add("qw-p-done");
 		setTimeout(() => button.classList.remove("qw-p-done"), SAID);
 	};
-	/** @param {string} what */
-	const press = what => model.send({type: what, fields: changed()});
+	/** @param {string} what @param {Element | null} [button] marked until the kernel, which may be busy, has heard of it */
+	const press = (what, button = root.querySelector(`.qw-p-${what}`)) => {
+		button?.classList.add("qw-p-sent");
+		model.send({type: what, fields: changed()});
+	};
+	/** @param {any} message */
+	const hear = message => {
+		if (message?.type === "heard") for (const button of root.querySelectorAll(".qw-p-sent")) button.classList.remove("qw-p-sent");
+		// Only the view in which somebody has asked for it.
+		if (message?.type === "focus" && root.contains(document.activeElement)) textOf(root).focus();
+	};
+	model.on("msg:custom", hear);
+	signal.addEventListener("abort", () => model.off("msg:custom", hear));
 
 	root.addEventListener(
 		"click",
@@ -147,9 +165,10 @@ function attach(root, el, model, signal) {
 			// ipywidgets would send the press ahead of what was typed last.
 			event.stopPropagation();
 			event.preventDefault();
-			if (what) return press(what);
+			// The second click of a double click is no second order.
+			if (what) return /** @type {MouseEvent} */ (event).detail > 1 && what === "run" ? undefined : press(what, button);
 			await settled();
-			if (text === "insert") await insert(model.get("magic"));
+			if (text === "insert") insert(model, root, model.get("magic"));
 			else await copy(model.get(/** @type {string} */ (text)));
 			say(button, text === "insert" ? "inserted" : "copied");
 		},
@@ -165,7 +184,8 @@ function attach(root, el, model, signal) {
 			if (control && event.key === "Enter") {
 				event.preventDefault();
 				event.stopPropagation();
-				if (target.closest(".qw-p-prompt")) press("run");
+				// A key that is held down is pressed once.
+				if (target.closest(".qw-p-prompt") && !event.repeat) press("run");
 				return;
 			}
 			const edits = target.matches("input, textarea") && EDITING.includes(event.key.toLowerCase());
@@ -175,10 +195,22 @@ function attach(root, el, model, signal) {
 		},
 		{capture: true, signal}
 	);
-	const can = application()?.commands?.hasCommand?.("notebook:replace-selection");
-	root.classList.toggle("qw-p-can-insert", !!can);
-	const watch = new MutationObserver(() => name(root, model));
-	watch.observe(root, {subtree: true, childList: true, attributes: true, attributeFilter: ["class"]});
+	root.classList.toggle("qw-p-can-insert", !!notebook(model));
+	/** @type {EventTarget | null} */
+	let last = null;
+	root.addEventListener("focusin", ({target}) => (last = target), {signal});
+	const watch = new MutationObserver(() => {
+		name(root, model);
+		// A button that has done its work and can't be pressed again loses the focus; the keys stay in the panel.
+		if (
+			last instanceof HTMLButtonElement &&
+			last.disabled &&
+			root.contains(last) &&
+			[last, document.body].includes(/** @type {any} */ (document.activeElement))
+		)
+			textOf(root).focus();
+	});
+	watch.observe(root, {subtree: true, childList: true, attributes: true, attributeFilter: ["class", "disabled"]});
 	signal.addEventListener("abort", () => watch.disconnect());
 	name(root, model);
 }
