@@ -56,7 +56,7 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
     Raises
     ------
     InputError, BudgetError, SettingsError, KeyRefusedError, LedgerError
-        Before anything was bought. What goes wrong with one picture is in its cell's `error`.
+        Before any picture was bought; what was spent on enhanced prompts by then is said. What goes wrong with one picture is in its cell's `error`.
     KeyboardInterrupt
         Nothing more is bought; what is paid for still arrives.
     """

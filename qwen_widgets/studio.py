@@ -19,7 +19,7 @@ from typing import Any, Literal, Unpack
 from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
-from qwen_widgets.core.enhancing import Enhanced, Enhancing, enhance_one, enhance_sweep, plan_enhancing
+from qwen_widgets.core.enhancing import Enhanced, Enhancing, Reworded, enhance_one, plan_enhancing
 from qwen_widgets.core.errors import InputError, QwenError, SettingsError, StoppedError, clean
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import SHELF, Model
@@ -28,10 +28,11 @@ from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import PromptsLike, Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
+from qwen_widgets.enhanced import check_enhanced, enhance_first, hold, release
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
-from qwen_widgets.grid.lines import plan_line, reworded_line, short_line
+from qwen_widgets.grid.lines import plan_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
@@ -175,22 +176,21 @@ class Studio(Sources):
         enhancing = replace(enhancing, plan=texts)
         plan = await self._priced(engine, provider, plan, max_cost, extra=texts.cost)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
+        hold(grid)
         line = plan_line(sweep, plan, provider, enhancing)
         return Job(grid, sweep, plan, engine, line, enhancing=enhancing, max_cost=max_cost)
 
     async def _enhance(self, job: Job) -> list[str]:
         """Ask the enhancer what the job wants of it, and plan the pictures; on the portal. What is to be said of it."""
-        enhancing, provider = job.enhancing, job.grid.provider
-        assert enhancing is not None
-        done = await enhance_sweep(job.engine, enhancing, job.stop)
-        plan = await job.engine.plan(done.sweep, fresh=enhancing.fresh)
-        plan = await self._priced(job.engine, provider, plan, job.max_cost)
-        check_run(plan.cost + done.spent, self._limit(job.max_cost), provider)
-        expected, job.sweep, job.plan = job.plan, done.sweep, replace(plan, run_id=job.grid.run_id)
-        job.enhancing = None
-        lines = [*done.notes, reworded_line(done, enhancing.wish, provider)]
-        if (plan.cost, len(plan.requests)) != (expected.cost, len(expected.requests)):
-            lines.append(plan_line(done.sweep, plan, provider))
+        assert job.enhancing is not None
+
+        async def price(plan: Plan, done: Reworded) -> Plan:
+            plan = await self._priced(job.engine, job.grid.provider, plan, job.max_cost, bought=done.kept)
+            check_run(plan.cost + done.spent, self._limit(job.max_cost), job.grid.provider)
+            return plan
+
+        job.sweep, plan, lines = await enhance_first(job.grid, job.engine, job.enhancing, job.stop, price)
+        job.plan, job.enhancing = replace(plan, run_id=job.grid.run_id), None
         return lines
 
     async def aenhance(
@@ -236,9 +236,10 @@ class Studio(Sources):
         max_cost: float | None,
         *,
         extra: Decimal = Decimal(0),
+        bought: str = "nothing was bought",
     ) -> Plan:
         """Take up the API's prices and hold the plan to the limits; `extra` is what else the run costs."""
-        plan = await engine.ask_prices(plan, accepted=max_cost is not None)
+        plan = await engine.ask_prices(plan, accepted=max_cost is not None, bought=bought)
         await check_limits(engine, provider, plan.cost + extra, self._limit(max_cost))
         return plan
 
@@ -398,6 +399,7 @@ class Studio(Sources):
         try:
             job.engine.ledger.wait(partial(_write_run, job))
             grid._begin(job.sweep, job.plan, job.stop.set)
+            release(grid)
             self._show(grid, kind)
             grid._running = portal.submit(self._drive(job))
         except BaseException:
@@ -498,6 +500,7 @@ class Studio(Sources):
         self, grid: Grid, sweep: Sweep, asked: Sweep, stop: Stop, *, retry: bool = False, fresh: bool = False
     ) -> Job:
         """Plan a further run of a grid, which then is `sweep`, and of which only `asked` is looked at."""
+        check_enhanced(grid)
         engine, provider = self.engine()
         if provider.name != grid.provider.name:
             raise _other_provider(grid, provider)

@@ -51,6 +51,8 @@ _SLEPT = 5.0
 _PRICE_MARGIN = Decimal("0.10")
 #: Seconds that a price is waited for, and how many are asked for together.
 _PRICE_WAIT, _PRICES = 15.0, 6
+#: How the reason of a cell begins whose order was held back.
+NOT_BOUGHT = "Not bought: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,13 +265,15 @@ class Engine:
 
         return await asyncio.gather(*map(fetch, row_ids))
 
-    async def ask_prices(self, plan: Plan, *, accepted: bool) -> Plan:
+    async def ask_prices(self, plan: Plan, *, accepted: bool, bought: str = "nothing was bought") -> Plan:
         """Take up the API's prices of what is to be bought; the built-in ones stay where it doesn't answer.
 
         Parameters
         ----------
         accepted : bool
             Whether the user has named a limit for this very run, which then decides alone.
+        bought : str
+            What the run has bought by now.
 
         Raises
         ------
@@ -298,7 +302,7 @@ class Engine:
                 enough = total.quantize(Decimal("0.01"), ROUND_CEILING)
                 raise BudgetError(
                     f"the API asks ${price.normalize():f} for {what} of {model.name}, and "
-                    f"${model.price.normalize():f} was expected; nothing was bought.",
+                    f"${model.price.normalize():f} was expected; {bought}.",
                     next_step=f"A limit for this run accepts it: --max-cost {enough} (max_cost={enough} in Python).",
                 )
         return replace(plan, prices=prices)
@@ -470,7 +474,7 @@ class _Run:
     def _tell_stopped(self, key: str) -> None:
         if self.halted is not None:
             error: QwenError = StoppedError(
-                f"Not bought: {self.halted.message}", next_step=self.halted.next_step
+                f"{NOT_BOUGHT}{self.halted.message}", next_step=self.halted.next_step
             )
         else:
             error = StoppedError("Stopped before it was bought.")

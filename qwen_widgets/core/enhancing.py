@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from qwen_widgets.core.engine import CellUpdate, Engine, Plan
+from qwen_widgets.core.engine import NOT_BOUGHT, CellUpdate, Engine, Plan
 from qwen_widgets.core.enhancer import TextRequest, Wish
 from qwen_widgets.core.errors import (
     InputError,
+    LedgerError,
     ModeratedError,
     QwenError,
     UnavailableError,
@@ -78,12 +79,23 @@ class Enhancing:
 
 @dataclass(frozen=True)
 class Reworded:
-    """A sweep with its enhanced prompts, and what is to be said about it."""
+    """A sweep with its enhanced prompts, and what is to be said about it.
+
+    Attributes
+    ----------
+    count : int
+        Prompts whose text is here.
+    spent : Decimal
+        US dollars, unknown outcomes included.
+    kept : str
+        What was spent, for whoever is told that no picture was bought.
+    """
 
     sweep: Sweep
     notes: tuple[str, ...]
     count: int
     spent: Decimal
+    kept: str
 
 
 async def plan_enhancing(engine: Engine, sweep: Sweep, wish: Wish, *, fresh: bool) -> tuple[Enhancing, Plan]:
@@ -117,8 +129,14 @@ async def enhance_sweep(engine: Engine, enhancing: Enhancing, stop: Stop) -> Rew
     ------
     InputError
         An enhanced prompt is too long for the model: it is kept, and no picture was bought.
+    QwenError
+        The run can buy nothing more (no credit, the key refused, the day's budget): no picture was bought.
     """
     updates = await _buy(engine, enhancing.plan, stop)
+    kept = _kept(updates.values())
+    if (end := _end(updates.values(), stop)) is not None:
+        words = end.message.removeprefix(NOT_BOUGHT).rstrip(".")
+        raise type(end)(f"{words}; {kept}.", paid=end.paid, next_step=end.next_step)
     known: dict[str, str | None] = {}
     failed: dict[str, list[str]] = {}
     for key, order in enhancing.plan.requests.items():
@@ -132,7 +150,8 @@ async def enhance_sweep(engine: Engine, enhancing: Enhancing, stop: Stop) -> Rew
             failed.setdefault(why, []).append(order.prompt)
     sweep, _ = reword(enhancing.sweep, known, enhancing.wish)
     notes = tuple(f"not enhanced, the original is used: {_listed(p)}: {why}" for why, p in failed.items())
-    return Reworded(sweep, notes, sum(text is not None for text in known.values()), _spent(updates.values()))
+    count = sum(text is not None for text in known.values())
+    return Reworded(sweep, notes, count, _spent(updates.values()), kept)
 
 
 async def enhance_one(engine: Engine, plan: Plan, stop: Stop) -> Enhanced:
@@ -164,6 +183,28 @@ def _failure(update: CellUpdate) -> QwenError:
     if update.state in _ENDED and not error.may_retry and not isinstance(error, ModeratedError):
         error.next_step = _AGAIN
     return error
+
+
+def _end(updates: Iterable[CellUpdate], stop: Stop) -> QwenError | None:
+    """Return what has ended the run, None where it goes on: a picture could be bought no more than a text."""
+    errors = [update.error for update in updates if update.state != "stored" and update.error is not None]
+    causes = [error for error in errors if error.stops_run or isinstance(error, LedgerError)]
+    # The first error is told of its own; the others' orders were held back for it.
+    return next(iter(causes or errors), None) if causes or stop.is_set() else None
+
+
+def _kept(updates: Collection[CellUpdate]) -> str:
+    """Say that no picture was bought, and which texts were."""
+    bought = [update for update in updates if update.state == "stored" and not update.cached]
+    unsure = sum(update.error is not None and update.error.paid == "unknown" for update in updates)
+    words = "no picture was bought"
+    if bought:
+        what = "an enhanced prompt was" if len(bought) == 1 else f"{len(bought)} enhanced prompts were"
+        spent = f"${_spent(bought).normalize():f}" if _spent(bought) else "no cost"
+        words += f", {what} ({spent}), kept for the next run"
+    if unsure:
+        words += f", and {unsure} more may have been charged"
+    return words
 
 
 def _paid(error: QwenError) -> str:
