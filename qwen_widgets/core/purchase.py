@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import stamina
 
-from qwen_widgets.core import answers, pacing, pictures, reconcile
+from qwen_widgets.core import answers, pacing, pictures, reconcile, retrying
 from qwen_widgets.core.answers import Prediction, read_text
 from qwen_widgets.core.enhancer import is_address
 from qwen_widgets.core.errors import (
@@ -220,6 +220,7 @@ class Purchase:
         """Have the input pictures where the service finds them; a run that is stopped uploads nothing."""
         if not request.images or self.run.must_stop():
             return ()
+        retrying.hush()
         try:
             return await self.engine.uploads.addresses(request.images)
         except QwenError as error:
@@ -552,7 +553,7 @@ class Purchase:
     def _tries(self) -> AsyncIterator[stamina.Attempt]:
         scale = self.engine.time_scale
         return stamina.retry_context(
-            on=_worth_another_try,
+            on=retrying.worth_another_try,
             attempts=_DOWNLOAD_TRIES,
             timeout=600,
             wait_initial=0.2 * scale,
@@ -565,7 +566,3 @@ def _check(part: Path, sha256: str) -> pictures.Checked:
     if pictures.sha256_of(part) != sha256:
         raise UnavailableError("The picture's file was changed while it was fetched.", paid="yes")
     return pictures.check(part)
-
-
-def _worth_another_try(error: Exception) -> bool:
-    return isinstance(error, UnavailableError | RateLimitedError) and error.may_retry
