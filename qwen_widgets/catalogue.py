@@ -16,6 +16,7 @@ from qwen_widgets.studio import studio
 #: Models beyond the built-in ones that are listed at once.
 _LISTED = 20
 _INPUTS = 12
+_UNPRICED = 5
 
 
 def refresh_catalogue() -> list[str]:
@@ -74,6 +75,7 @@ def model_lines(text: str = "") -> list[str]:
         lines.append(_enhancer_line(enhancer))
     if needle:
         lines += [_model_line(model) for model in more[:_LISTED]]
+        lines += _without_price(needle)
     if not lines:
         lines.append(f"No model that is known here has {text!r} in its id.")
     if needle and len(more) > _LISTED:
@@ -92,6 +94,14 @@ def model_lines(text: str = "") -> list[str]:
 def _enhancer_line(model: Model) -> str:
     facts = (f"{money(float(model.price))} a text", f"prompt ≤ {LONGEST:,} characters", "-e", model.id)
     return f"{model.name:<23} {' · '.join(facts)}"
+
+
+def _without_price(needle: str) -> list[str]:
+    found = [model_id for model_id, price in SHELF.prices.items() if not price and needle in model_id.lower()]
+    found = [model_id for model_id in found if SHELF.find(model_id) is None]
+    more = ", …" if len(found) > _UNPRICED else ""
+    names = ", ".join(found[:_UNPRICED]) + more
+    return [f"Without a price in the account's list, so that nothing is bought: {names}."] if found else []
 
 
 def _has(model: Model, needle: str) -> bool:
@@ -116,7 +126,7 @@ def _model_line(model: Model) -> str:
         facts.append("no seed")
     if model.formats:
         facts.append("/".join(filter(None, model.formats)))
-    if further := further_names(model.schema):
+    if further := further_names(model.further):
         facts.append(f"--input {', '.join(further[:_INPUTS])}{' …' if len(further) > _INPUTS else ''}")
     name = model.name if model.name != model.id else ""
     return f"{name:<23} {' · '.join((*facts, model.id))}" if name else f"{model.id} {' · '.join(facts)}"

@@ -18,8 +18,8 @@ from typing import Any
 from qwen_widgets.core.answers import integer
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import clean
-from qwen_widgets.core.model_schema import FILLED, Input
-from qwen_widgets.core.models import LEAST_PRICE, MODELS, Model, Size
+from qwen_widgets.core.model_schema import FILLED, Input, is_writable
+from qwen_widgets.core.models import LEAST_PRICE, MODELS, Model, Size, read_size
 
 _ID = re.compile(r"[A-Za-z0-9][\w.\-]*(?:/[\w.\-]+)+", re.ASCII)
 _LONGEST_ID = 200
@@ -31,7 +31,6 @@ _SMALLEST, _LARGEST = 16, 16_384
 _LONGEST_PROMPT = 100_000
 #: What is taken where a schema of a model that isn't built in is silent.
 _USUAL_PROMPT, _USUAL_SIDES, _USUAL_IMAGES = 10_000, (64, 8192), 10
-_SIZE = re.compile(r"(\d{2,5})\*(\d{2,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,12 @@ class Entry:
     @property
     def usable(self) -> bool:
         """Whether a request can be written for it: it makes pictures of a prompt, and names its price."""
-        return (
-            self.makes_pictures
-            and self.price is not None
-            and any(one.name == "prompt" for one in self.inputs)
-        )
+        return self.makes_pictures_of_a_prompt and self.price is not None
+
+    @property
+    def makes_pictures_of_a_prompt(self) -> bool:
+        """Whether it makes pictures and takes words for them."""
+        return self.makes_pictures and any(one.name == "prompt" for one in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,15 @@ class Catalogue:
 
     @property
     def prices(self) -> dict[str, Decimal]:
-        """What is to be learned beside the models: the price of an enhanced prompt."""
+        """What is to be learned beside the models: the price of an enhanced prompt, and what has none, with 0."""
         return {
-            entry.id: entry.price
+            entry.id: entry.price or Decimal(0)
             for entry in self.entries
-            if makes_text(entry.id) and entry.price is not None
+            if (
+                entry.price is not None
+                if makes_text(entry.id)
+                else entry.makes_pictures_of_a_prompt and not entry.usable
+            )
         }
 
     def models(self) -> list[Model]:
@@ -241,6 +245,7 @@ def _read_inputs(schema: Mapping[str, Any]) -> Iterator[Input]:
             else (),
             minimum=_number(said.get("minimum")),
             maximum=_number(said.get("maximum")),
+            shortest=_count(said.get("minLength")),
             longest=_count(said.get("maxLength")),
             fewest=_count(said.get("minItems", items.get("minItems"))),
             most=_count(said.get("maxItems", items.get("maxItems"))),
@@ -249,7 +254,7 @@ def _read_inputs(schema: Mapping[str, Any]) -> Iterator[Input]:
 
 def _is_small(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value) <= _LONGEST_TEXT
+        return len(value) <= _LONGEST_TEXT and is_writable(value)
     return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -295,6 +300,9 @@ def _new_model(entry: Entry) -> Model:
     sides = (_sides(inputs["size"]) if "size" in inputs else None) or _USUAL_SIDES
     if sizes:
         sides = min(min(size) for size in sizes), max(max(size) for size in sizes)
+    # A size by a name (1K) is no size in pixels; it is a further input.
+    left_out = {"size"} if "size" in inputs and inputs["size"].choices and not sizes else set()
+    left_out |= {"image"} if "images" in inputs else set()
     pictures = inputs.get("images") or inputs.get("image")
     formats = _formats(inputs["output_format"]) if "output_format" in inputs else ()
     most = 0
@@ -308,9 +316,7 @@ def _new_model(entry: Entry) -> Model:
         max_prompt=inputs["prompt"].longest or _USUAL_PROMPT,
         min_side=sides[0],
         max_side=sides[1],
-        inputs=tuple(
-            name for name in inputs if name in FILLED and not (name == "image" and "images" in inputs)
-        ),
+        inputs=tuple(name for name in inputs if name in FILLED and name not in left_out),
         min_images=0 if pictures is None else int(pictures.required),
         max_images=most,
         formats=("", *formats) if formats else (),
@@ -328,8 +334,7 @@ def _sides(size: Input) -> tuple[int, int] | None:
 
 def _sizes(size: Input) -> tuple[Size, ...]:
     """Return the sizes of a model that has a choice of them."""
-    found = (_SIZE.fullmatch(choice) for choice in size.choices if isinstance(choice, str))
-    return tuple(Size(int(match[1]), int(match[2])) for match in found if match)
+    return tuple(dict.fromkeys(filter(None, map(read_size, size.choices))))
 
 
 def _formats(one: Input) -> tuple[str, ...]:

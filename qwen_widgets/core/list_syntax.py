@@ -36,9 +36,9 @@ class Sizes:
     notes: tuple[str, ...] = ()
 
 
-def draw_seed() -> int:
-    """Draw one seed, 0 to 2147483647; the state of `random` is left alone."""
-    return LOWEST_SEED + secrets.randbelow(HIGHEST_SEED - LOWEST_SEED + 1)
+def draw_seed(lowest: int = LOWEST_SEED, highest: int = HIGHEST_SEED) -> int:
+    """Draw one seed, 0 to 2147483647 or within a model's own limits; the state of `random` is left alone."""
+    return lowest + secrets.randbelow(highest - lowest + 1)
 
 
 _LIST_TOKEN = re.compile(r"[0-9]+|random|\.{2,}|\s+|.", re.IGNORECASE | re.DOTALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _SHOWN = 40
+#: Bits that a whole number may have; nothing counts further, and Python itself writes none with thousands of digits.
+_MOST_BITS = 63
+#: Half of a pair that stands for one character: it can't be written as UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
 #: Inputs that a request fills by itself.
 FILLED = ("prompt", "size", "seed", "images", "image", "output_format")
 #: Inputs of some models that would have several pictures paid for where a cell holds one.
@@ -51,7 +57,7 @@ class Input:
         The values that it may have; empty for any.
     minimum, maximum : float or None
         Of a number; of each side of a size, pixels.
-    longest : int or None
+    shortest, longest : int or None
         Characters of a text.
     fewest, most : int or None
         Entries of an array.
@@ -64,6 +70,7 @@ class Input:
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    shortest: int | None = None
     longest: int | None = None
     fewest: int | None = None
     most: int | None = None
@@ -78,23 +85,45 @@ class Input:
                 value, f"{model} takes {known}{' and more' if len(self.choices) > 12 else ''} there."
             )
         if isinstance(value, int | float) and not isinstance(value, bool):
+            self._check_number(value, model)
             if self.minimum is not None and value < self.minimum:
                 raise self._wrong(value, f"{model} takes at least {self.minimum:g}.")
             if self.maximum is not None and value > self.maximum:
                 raise self._wrong(value, f"{model} takes at most {self.maximum:.10g}.")
-        if isinstance(value, str) and self.longest is not None and len(value) > self.longest:
-            raise InputError(
-                f"{self.name}: {len(value)} characters, and {model} takes at most {self.longest}."
-            )
+        if isinstance(value, str):
+            self._check_text(value, model)
         if isinstance(value, list):
             if self.fewest is not None and len(value) < self.fewest:
                 raise InputError(
                     f"{self.name}: {len(value)} are given, and {model} wants at least {self.fewest}."
                 )
-            if self.most is not None and len(value) > self.most:
+            if self.most and len(value) > self.most:
                 raise InputError(
                     f"{self.name}: {len(value)} are given, and {model} takes at most {self.most}."
                 )
+
+    def _check_number(self, value: float, model: str) -> None:
+        """Raise where JSON has no such number; one of thousands of digits can't even be shown."""
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise InputError(f"{self.name}: that number is too large for {model}.")
+        if not math.isfinite(value):
+            raise self._wrong(value, f"{model} takes a number there that can be written down.")
+
+    def _check_text(self, text: str, model: str) -> None:
+        half = _HALF.search(text)
+        if half is not None:
+            raise InputError(
+                f"{self.name}: character {half.start() + 1} is half of a pair (U+{ord(half[0]):04X}); remove it."
+            )
+        # None is longer than nothing: a schema that says so says nothing of it.
+        if self.longest and len(text) > self.longest:
+            raise InputError(
+                f"{self.name}: {len(text)} characters, and {model} takes at most {self.longest}."
+            )
+        if self.shortest is not None and len(text) < self.shortest:
+            raise InputError(
+                f"{self.name}: {len(text)} characters, and {model} wants at least {self.shortest}."
+            )
 
     def _is_kind(self, value: object) -> bool:
         if isinstance(value, bool):
@@ -128,18 +157,28 @@ class Input:
         return value
 
 
+def is_writable(text: str) -> bool:
+    """Whether a text can be kept and sent: half of a surrogate pair, which JSON can hold, can't."""
+    return _HALF.search(text) is None
+
+
 def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str) -> Extra:
     """Return further inputs as they are sent, by name; a text is read as what the schema wants there.
+
+    Parameters
+    ----------
+    inputs : sequence of Input
+        Those that can be given.
 
     Raises
     ------
     InputError
         The model has no input of that name, or it can't have that value.
     """
-    known = {one.name: one for one in inputs if one.name not in FILLED}
+    known = {one.name: one for one in inputs}
     found: dict[str, Scalar] = {}
     for name, value in given.items():
-        if name in FILLED:
+        if name in FILLED and name not in known:
             raise InputError(f"input {name}: it has an option of its own.")
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it takes no further inputs"
@@ -179,8 +218,8 @@ def _wanted(one: Input) -> Scalar | None:
 
 
 def further_names(inputs: Sequence[Input]) -> list[str]:
-    """Return the names of the inputs that a person can give beside those that have an option of their own."""
-    return [one.name for one in inputs if one.name not in (*FILLED, *_SEVERAL, *_INLINE)]
+    """Return the names of those inputs that there is a choice of values for."""
+    return [one.name for one in inputs if _wanted(one) is None]
 
 
 def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) -> None:
@@ -199,7 +238,14 @@ def check_body(inputs: Sequence[Input], body: Mapping[str, object], model: str) 
         known[name].check(value, model)
     for one in inputs:
         if one.required and one.default is None and one.name not in body:
-            raise InputError(f"input {one.name}: {model} wants one.")
+            raise InputError(f"input {one.name}: {model} wants {_one_of(one)}.")
+
+
+def _one_of(one: Input) -> str:
+    """Say what is missing, and how it is given."""
+    choices = ", ".join(map(str, one.choices[:12]))
+    wanted = f"one of {choices}{' and more' if len(one.choices) > 12 else ''}" if one.choices else "one"
+    return f"{wanted}; give it with --input {one.name}=… (inputs= in Python)"
 
 
 def _check_single(one: Input, value: object, model: str) -> None:

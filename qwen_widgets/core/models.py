@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 import threading
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from qwen_widgets.core.errors import InputError
-from qwen_widgets.core.model_schema import Input
+from qwen_widgets.core.model_schema import FILLED, Input
 
 #: Seeds that the API takes; -1 (its own choice) is never sent, because the answer would not tell it.
 LOWEST_SEED = 0
@@ -44,6 +46,15 @@ class Size(NamedTuple):
     def ratio(self) -> str | None:
         """The preset of this size (``16:9``), or None; `Model.ratio` knows those of every model."""
         return _RATIO_OF.get(self)
+
+
+_PIXELS = re.compile(r"(\d{2,5})\s*[*xX×]\s*(\d{2,5})", re.ASCII)
+
+
+def read_size(text: object) -> Size | None:
+    """Return the size that a schema's choice stands for (``1024*768``, ``1024x768``), None where it is no pixels."""
+    found = _PIXELS.fullmatch(text.strip()) if isinstance(text, str) else None
+    return Size(int(found[1]), int(found[2])) if found else None
 
 
 #: The ratio presets of the model's page, each a fixed size of about one megapixel, both sides multiples of 16.
@@ -127,9 +138,34 @@ class Model:
         return "seed" in self.inputs
 
     @property
+    def seeds(self) -> tuple[int, int]:
+        """The least and the largest seed that it takes."""
+        said = next((one for one in self.schema if one.name == "seed"), Input("seed"))
+        low = LOWEST_SEED if said.minimum is None else max(LOWEST_SEED, math.ceil(said.minimum))
+        high = HIGHEST_SEED if said.maximum is None else min(HIGHEST_SEED, math.floor(said.maximum))
+        return (low, high) if low <= high else (LOWEST_SEED, HIGHEST_SEED)
+
+    @property
     def takes_size(self) -> bool:
         """Whether a size can be given; a model that takes none makes pictures as large as its first input."""
         return "size" in self.inputs
+
+    @property
+    def named_sizes(self) -> tuple[str, ...]:
+        """Its sizes, where they are names and no pixels (``1K``); they are given as a further input."""
+        said = () if self.takes_size else (one.choices for one in self.schema if one.name == "size")
+        return tuple(str(choice) for choices in said for choice in choices)
+
+    @property
+    def further(self) -> tuple[Input, ...]:
+        """What can be given by name: the inputs that have no option of their own."""
+        options = [name for name in FILLED if name != "size" or not self.named_sizes]
+        return tuple(one for one in self.schema if one.name not in options)
+
+    def write_size(self, size: Size) -> str:
+        """Return a size as it is sent: ``1280*720``, or as the schema's choices write it."""
+        choices = next((one.choices for one in self.schema if one.name == "size"), ())
+        return next((choice for choice in choices if read_size(choice) == size), size.wire)
 
     @property
     def takes_images(self) -> bool:
@@ -287,7 +323,8 @@ class Shelf:
         self._lock = threading.Lock()
         #: Whose catalogue was learned last, None for nobody's.
         self.source: Hashable = None
-        #: Prices of what makes no pictures and stands on no shelf, by id; US dollars.
+        #: Prices of what stands on no shelf, by id, US dollars: of what makes no pictures, and 0 of a model that can't be
+        #: used because the list names no price.
         self.prices: Mapping[str, Decimal] = MappingProxyType({})
 
     def learn(
@@ -338,6 +375,10 @@ def find_model(text: str | Model) -> Model:
     found = SHELF.find(wanted)
     if found is not None:
         return found
+    if any(wanted.lower() == model_id.lower() for model_id, price in SHELF.prices.items() if not price):
+        raise InputError(
+            f"model {wanted!r}: the account's list names no price for it, and nothing is bought without one."
+        )
     names = [model.name for model in SHELF.models]
     near = difflib.get_close_matches(wanted.lower(), names, n=1, cutoff=0.4)
     built_in = ", ".join(model.name for model in MODELS)

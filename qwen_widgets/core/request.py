@@ -241,7 +241,7 @@ class ImageRequest:
         """
         values: dict[str, object] = {
             "prompt": self.prompt,
-            "size": self.size.wire,
+            "size": self.model.write_size(self.size),
             "seed": self.seed,
             "output_format": self.output_format or self._needed_format(),
             "images": list(addresses),

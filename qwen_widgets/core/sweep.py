@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TypeGuard, cast
 
 from qwen_widgets.core import syntax
@@ -14,6 +15,8 @@ from qwen_widgets.core.model_schema import Extra, read_extra
 from qwen_widgets.core.models import (
     DEFAULT_EDIT_MODEL,
     DEFAULT_MODEL,
+    HIGHEST_SEED,
+    LOWEST_SEED,
     Model,
     Size,
     find_model,
@@ -256,16 +259,17 @@ def plan_sweep(
     pictures = tuple(images)
     chosen = read_models(models, editing=bool(pictures))
     formats, notes = _read_formats(output_format, chosen)
-    extras = {model: read_extra(model.schema, inputs or {}, model.name) for model in chosen}
+    extras = {model: read_extra(model.further, inputs or {}, model.name) for model in chosen}
     for model in chosen:
         check_images(pictures, model)
     sizes_of: dict[Model, tuple[Size, ...]] = {}
     for model in chosen:
         sizes_of[model], said = _sizes_for(model, sizes, pictures)
         notes += said
+    draw = _drawing(chosen)
     seed_values: tuple[int, ...] = ()
     if any(model.takes_seed for model in chosen) or seeds is not None or count is not None:
-        seed_values, said = read_seeds(seeds, count)
+        seed_values, said = read_seeds(seeds, count, draw=draw)
         notes += said
     # The narrowest limit of the models decides how long a prompt may be.
     narrow = min(chosen, key=lambda model: (model.max_prompt, not model.takes_size))
@@ -274,7 +278,7 @@ def plan_sweep(
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InputError("prompts: give a text or a list of texts.")
     for text in texts:
-        found = syntax.parse_prompts(text, lines=lines, variables=variables, cap=cap, model=narrow)
+        found = syntax.parse_prompts(text, lines=lines, variables=variables, cap=cap, model=narrow, draw=draw)
         parsed += found.values
         notes += found.notes
 
@@ -325,13 +329,30 @@ def _sizes_for(
 ) -> tuple[tuple[Size, ...], tuple[str, ...]]:
     """Return the sizes of a model's rows, and notes."""
     if not model.takes_size:
+        if sizes is not None and model.named_sizes:
+            names = model.named_sizes
+            raise InputError(
+                f"sizes: {model.name} takes no pixels but {', '.join(names[:12])}; write --input size={names[0]} "
+                f"(inputs= in Python)."
+            )
         size = images[0].size if images else model.default_size
-        note = f"{model.name} takes no size: a picture comes as large as the first one that is given."
+        comes = "a picture comes as large as the first one that is given" if images else "it chooses its own"
+        note = f"{model.name} takes no size: {comes}."
         return (size,), (note,) if sizes is not None else ()
     if sizes is None and images:
         size, said = _like(images[0].size, model)
         return (size,), said
     return read_sizes(sizes, model)
+
+
+def _drawing(models: Sequence[Model]) -> Callable[[], int]:
+    """Return what draws seeds that all of these models take, as far as there are such."""
+    limits = [model.seeds for model in models if model.takes_seed]
+    low, high = (
+        max((LOWEST_SEED, *(low for low, _ in limits))),
+        min((HIGHEST_SEED, *(high for _, high in limits))),
+    )
+    return partial(syntax.draw_seed, low, high) if low <= high else syntax.draw_seed
 
 
 def _like(size: Size, model: Model) -> tuple[Size, tuple[str, ...]]:
@@ -395,7 +416,11 @@ def _is_pair(value: object) -> TypeGuard[tuple[int, int]]:
 
 
 def read_seeds(
-    seeds: SeedsLike | None, count: int | None, *, cap: int = CAP
+    seeds: SeedsLike | None,
+    count: int | None,
+    *,
+    cap: int = CAP,
+    draw: Callable[[], int] = syntax.draw_seed,
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return seeds and notes; none given, one is drawn."""
     if seeds is not None and count is not None:
@@ -411,14 +436,14 @@ def read_seeds(
     if isinstance(seeds, int):
         seeds = str(seeds)
     if isinstance(seeds, str):
-        found = syntax.parse_seeds(seeds, cap=cap)
+        found = syntax.parse_seeds(seeds, cap=cap, draw=draw)
         return found.values, found.notes
     values: list[int] = []
     for seed in seeds:
         whole = _whole(seed)
         if whole is None:
             raise InputError(f"seeds: {seed!r} is not a whole number.")
-        values.append(syntax.draw_seed() if whole == -1 else whole)
+        values.append(draw() if whole == -1 else whole)
         if len(values) > cap:
             raise InputError(f"seeds: more than {cap:,} were given; ask for fewer.")
     if not values:

@@ -121,6 +121,24 @@ STEPS = {
 }
 
 
+@pytest.mark.parametrize("price", [0, None, "free"])
+def test_a_model_that_is_listed_without_a_price_is_refused_for_that(
+    price: Any, hosted: FaultServer, restart: Callable[[], Studio]
+) -> None:
+    hosted.models = [listed("maker/unpriced", seed=SEED) | {"base_price": price}, listed(OTHER, seed=SEED)]
+    catalogue.refresh_catalogue()
+    restart()
+    for name in ("maker/unpriced", "Maker/Unpriced"):
+        with pytest.raises(InputError, match=f"model '{name}': the account's list names no price for it"):
+            qw.generate("a red fox", seeds=1, models=name)
+    with pytest.raises(InputError, match="there is no such model"):
+        qw.generate("a red fox", seeds=1, models="maker/nothing")
+    assert hosted.submits == []
+    line = "Without a price in the account's list, so that nothing is bought: maker/unpriced."
+    assert line in catalogue.model_lines("maker")
+    assert line not in catalogue.model_lines("painter")
+
+
 def test_further_inputs_are_sent_as_the_schema_wants_them(
     hosted: FaultServer, restart: Callable[[], Studio], tmp_path: Path
 ) -> None:

@@ -74,6 +74,103 @@ def test_what_is_sent_for_one_picture_names_none() -> None:
     assert asked(one).key == asked(four).key
 
 
+# --- values -----------------------------------------------------------------------------------------------
+
+
+def test_a_choice_of_sizes_is_sent_as_the_schema_writes_it() -> None:
+    choices = ["1024x1024", "1280 X 720", "768×1024", "auto"]
+    made = model({"size": {"type": "string", "enum": choices}}, required=["prompt", "size"])
+    sweep = plan_sweep("a fox", sizes="1:1, 1280x720, 768*1024", models=made)
+    assert [request.body()["size"] for request in sweep.unique] == choices[:3]
+    # It is the same picture however its size is written.
+    starred = model({"size": {"type": "string", "enum": ["1024*1024"]}})
+    assert asked(starred).key == sweep.unique[0].key
+    with pytest.raises(InputError, match="one of 1024×1024, 1280×720, 768×1024"):
+        plan_sweep("a fox", sizes="512x512", models=made)
+
+
+NAMED = {"size": {"type": "string", "enum": ["1K", "2K"]}}
+
+
+def test_a_size_with_a_name_is_a_further_input() -> None:
+    made = model(NAMED)
+    assert asked(made).body() == {"prompt": "a fox"}
+    (request,) = plan_sweep("a fox", models=made, inputs={"size": "2K"}).unique
+    assert request.body() == {"prompt": "a fox", "size": "2K"}
+    with pytest.raises(InputError, match=r"size '3K': .* takes 1K, 2K there"):
+        plan_sweep("a fox", models=made, inputs={"size": "3K"})
+    with pytest.raises(InputError, match="takes no pixels but 1K, 2K; write --input size=1K"):
+        plan_sweep("a fox", sizes="16:9", models=made)
+    with pytest.raises(InputError, match="wants one of 1K, 2K; give it with --input size=…"):
+        plan_sweep("a fox", models=model(NAMED, required=["prompt", "size"]))
+    with pytest.raises(InputError, match="input size: it has an option of its own"):
+        plan_sweep("a fox", models=model({"size": {"type": "string"}}), inputs={"size": "1K"})
+
+
+def test_a_size_for_a_model_that_takes_none_says_what_comes() -> None:
+    assert any(
+        "takes no size: it chooses its own" in note
+        for note in plan_sweep("a fox", sizes="16:9", models=model({})).notes
+    )
+
+
+@pytest.mark.parametrize("asked_for", [{}, {"count": 4}, {"seeds": "random*4"}, {"seeds": [-1, -1]}])
+def test_seeds_are_drawn_within_the_schema(asked_for: dict[str, Any]) -> None:
+    few = model({"seed": {"type": "integer", "minimum": 3, "maximum": 100}})
+    for models in (few, [few, MODELS[0]]):
+        sweep = plan_sweep("a fox\n\na cat --seed random*2", models=models, **asked_for)
+        assert all(seed is not None and 3 <= seed <= 100 for seed in sweep.seeds)
+    with pytest.raises(InputError, match=r"seed 101: .* takes at most 100"):
+        plan_sweep("a fox", models=few, seeds=101)
+
+
+INPUTS = {
+    "strength": {"type": "number", "minimum": 0, "maximum": 1},
+    "free": {},
+    "steps": {"type": "integer"},
+    "negative_prompt": {"type": "string"},
+}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"strength": "nan"}, "strength nan: .* takes a number there that can be written down"),
+        ({"strength": float("nan")}, "strength nan: .* takes a number there that can be written down"),
+        ({"strength": "inf"}, "strength inf: "),
+        ({"strength": "-Infinity"}, "strength -inf: "),
+        ({"strength": "1e999"}, "strength inf: "),
+        ({"free": float("inf")}, "free inf: "),
+        ({"steps": 10**400}, "steps: that number is too large"),
+        ({"free": 10**5000}, "free: that number is too large"),
+        ({"negative_prompt": "ugly\ud800"}, r"negative_prompt: character 5 is half of a pair \(U\+D800\)"),
+        ({"free": "\udfff"}, r"free: character 1 is half of a pair \(U\+DFFF\)"),
+    ],
+)
+def test_what_can_not_be_sent_as_json_is_one_sentence(inputs: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        plan_sweep("a fox", models=model(INPUTS), inputs=inputs)
+    caught.value.sentence.encode()
+    assert "\n" not in caught.value.sentence
+
+
+def test_a_catalogue_with_half_a_character_can_be_kept() -> None:
+    choices = ["plain", "\ud800"]
+    made = model({"look": {"type": "string", "enum": choices, "default": "\udfff"}})
+    assert [one.choices for one in made.schema] == [(), ("plain",)]
+    assert [one.default for one in made.schema] == [None, None]
+
+
+def test_the_least_and_the_longest_text_are_kept_to() -> None:
+    long = model({"prompt": {"type": "string", "minLength": 50}})
+    with pytest.raises(InputError, match=r"prompt: 5 characters, and .* wants at least 50"):
+        asked(long)
+    assert ImageRequest("a fox " * 10, None, long.default_size, long).body()
+    # No text is as short as that: it is no limit.
+    assert asked(model({"prompt": {"type": "string", "maxLength": 0}, "look": {"type": "string", "maxLength": 0}}),
+                 extra=(("look", "plain"),)).body()  # fmt: skip
+
+
 # --- what names a picture ---------------------------------------------------------------------------------
 
 
