@@ -39,7 +39,7 @@ def test_the_panel(lab, page, theme):
             .map((one) => one.ariaLabel || one.labels?.[0]?.textContent || one.textContent || one.title)"""
     )
     assert names[:2] == ["Prompt", "Enhance as"]
-    assert names[3:7] == ["Edit a picture", "Ratio", "Model", "Width"]
+    assert names[3:8] == ["Edit a picture", "Model", "Ratio", "Seeds", "Width"]
     assert all(names)
     assert panel.part("line").get_attribute("role") == "status"
     assert panel.part("message").get_attribute("role") == "alert"
