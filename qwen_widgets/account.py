@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
-from qwen_widgets.core.errors import InputError, QwenError, UnavailableError, clean
+from qwen_widgets.core.errors import InputError, QwenError, RejectedError, UnavailableError, clean
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.reconcile import KEPT
@@ -191,6 +191,10 @@ def _asked_for(call: Coroutine[Any, Any, T]) -> T:
         return portal.run(call)
     except UnavailableError as error:
         error.next_step = "Nothing was bought; ask again in a moment."
+        raise
+    except RejectedError as error:
+        # It is no request for a picture, and there is nothing in it to change.
+        error.next_step = "Nothing was bought; the service does not tell it here."
         raise
 
 

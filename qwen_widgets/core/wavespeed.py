@@ -247,12 +247,16 @@ class WaveSpeed:
 
     async def balance(self) -> Decimal:
         """Return the account's balance in US dollars."""
-        return self._money(await self._get("GET", "/balance"), "balance")
+        return self._money(await self._get("GET", "/balance", older="/account/balance"), "balance")
 
     async def price(self, request: Order) -> Decimal:
         """Return what the API would charge for a request, US dollars, more than nothing; asking is free."""
         body = {"model_id": request.model.id, "inputs": request.body()}
-        data = await self._get("POST", "/model/price", body)
+        data = await self._get("POST", "/model/price", body, older="/model/pricing")
+        # The older call names a currency; what a run may cost is in US dollars.
+        currency = data.get("currency") if isinstance(data, dict) else None
+        if currency is not None and str(currency).upper() != "USD":
+            raise UnavailableError(f"The price is in {clean(currency, longest=10)} and not in US dollars.")
         # A discounted price of 0 says that there is no discount, and not that a picture costs nothing.
         return self._money(data, "discounted_price", "price", "unit_price", least=LEAST_PRICE)
 
@@ -387,9 +391,13 @@ class WaveSpeed:
             raise UnavailableError(f"The API gave no answer ({outcome.words}).")
         return heard
 
-    async def _get(self, method: str, path: str, json_body: Mapping[str, object] | None = None) -> Any:
-        """Make a free call and return the `data` of its answer."""
+    async def _get(
+        self, method: str, path: str, json_body: Mapping[str, object] | None = None, *, older: str = ""
+    ) -> Any:
+        """Make a free call and return the `data` of its answer; where there is no such call, of the older one."""
         heard = await self._ask(method, path, json_body)
+        if older and _no_such_call(heard):
+            heard = await self._ask(method, older, json_body)
         return self._data(self._read_envelope(heard), heard)
 
     def _read_envelope(self, heard: _Heard) -> answers.Envelope:
@@ -472,6 +480,16 @@ def _unknown(message: str, body: bytes) -> UnknownOutcomeError:
     error = UnknownOutcomeError(message)
     error.answer = clean(body[:_KEPT_OF_ANSWER].decode("utf-8", "replace"), longest=_KEPT_OF_ANSWER)
     return error
+
+
+def _no_such_call(heard: _Heard) -> bool:
+    """Return whether an answer says that the service doesn't know what was asked of it."""
+    if heard.status == 404:
+        return True
+    with suppress(BadAnswerError):
+        envelope = answers.read_envelope(bytes(heard.body))
+        return envelope.refused and envelope.code == 404
+    return False
 
 
 def _redirected(status: int) -> QwenError:

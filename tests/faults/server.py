@@ -36,7 +36,10 @@ from typing import Any
 from PIL import Image
 
 API = "/api/v3"
-ROUTES = ("submit", "result", "history", "balance", "price", "models", "picture", "connect", "tls", "other")
+ROUTES = (
+    "submit", "result", "history", "balance", "older balance", "price", "older price", "models", "picture", "connect",
+    "tls", "other",
+)  # fmt: skip
 OPTIMIZER = "wavespeed-ai/prompt-optimizer"
 
 
@@ -673,6 +676,8 @@ def _route(method: str, target: str) -> str:
         ("GET", "/balance"): "balance",
         ("GET", "/models"): "models",
         ("POST", "/model/price"): "price",
+        ("GET", "/account/balance"): "older balance",
+        ("POST", "/model/pricing"): "older price",
     }
     if (method, path) in named:
         return named[method, path]

@@ -30,6 +30,14 @@ def test_the_balance_is_told(hosted: FaultServer, monkeypatch: pytest.MonkeyPatc
     ]
 
 
+@pytest.mark.parametrize("code", [400, 404])
+def test_a_balance_that_is_not_told_asks_for_no_change_of_a_request(code: int, hosted: FaultServer) -> None:
+    hosted.on("balance", reply(code, "no"))
+    with pytest.raises(QwenError) as caught:
+        account.balance_lines()
+    assert caught.value.next_step == "Nothing was bought; the service does not tell it here."
+
+
 def test_what_was_spent_is_told_by_day_and_model(hosted: FaultServer) -> None:
     assert account.usage_lines() == ["This ledger has spent nothing."]
     qw.generate("a red fox", seeds="1-2", sizes="256x256")

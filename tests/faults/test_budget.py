@@ -30,6 +30,14 @@ async def test_the_price_is_the_apis_and_is_asked_for_once_a_plan(server, rig):
     assert len(server.requests("price")) == 1
 
 
+async def test_a_service_with_the_older_call_alone_is_asked_by_that(server, rig):
+    server.on("price", reply(404), times=None)
+    server.on("older price", envelope({"unit_price": 0.031, "currency": "USD"}))
+    assert (await planned(rig)).cost == Decimal("0.093")
+    # Where there is none at all, the built-in price stays.
+    assert (await planned(rig)).cost == Decimal("0.09")
+
+
 async def test_a_price_that_goes_up_between_two_plans_is_noticed(server, rig):
     server.on("price", price(0.03))
     assert (await planned(rig)).cost == Decimal("0.09")

@@ -420,6 +420,40 @@ async def test_an_amount_that_is_none(data, server, client):
         await client.balance()
 
 
+NO_SUCH_CALL = {"404": reply(404, b"no"), "code 404": envelope(None, code=404, message="not found")}
+
+
+@pytest.mark.parametrize("name", NO_SUCH_CALL)
+async def test_where_a_call_is_not_known_the_older_one_is_asked(name, server, client):
+    server.on("balance", NO_SUCH_CALL[name])
+    server.on("older balance", envelope({"balance": 7.5}))
+    assert await client.balance() == Decimal("7.5")
+    server.on("price", NO_SUCH_CALL[name])
+    server.on("older price", envelope({"unit_price": 0.028, "currency": "USD"}))
+    assert await client.price(a_request()) == Decimal("0.028")
+    assert [seen.target for seen in server.seen] == [
+        "/api/v3/balance", "/api/v3/account/balance", "/api/v3/model/price", "/api/v3/model/pricing",
+    ]  # fmt: skip
+    assert server.requests("older price")[0].json == server.requests("price")[0].json
+
+
+@pytest.mark.parametrize("answer", [reply(500, "no"), reply(401, "no"), envelope({"balance": "much"})])
+async def test_any_other_answer_leaves_the_older_call_alone(answer, server, client):
+    server.on("balance", answer)
+    server.on("price", answer)
+    for ask_for in (client.balance, lambda: client.price(a_request())):
+        with pytest.raises(QwenError):
+            await ask_for()
+    assert {seen.route for seen in server.seen} == {"balance", "price"}
+
+
+async def test_a_price_in_another_currency_is_none(server, client):
+    server.on("price", reply(404))
+    server.on("older price", envelope({"unit_price": 0.2, "currency": "CNY"}))
+    with pytest.raises(UnavailableError, match="in CNY and not in US dollars"):
+        await client.price(a_request())
+
+
 # --- through the engine -----------------------------------------------------------------------------------
 
 
