@@ -492,7 +492,8 @@ class Panel(Taking):
         except QwenError as error:
             return "", in_words(error)
         self._form.price_enhancer(free=job.grid.provider.offline)
-        return job.line, ""
+        # What a run is fetching just now is nothing that a press would fetch.
+        return job.line.replace("paid for, to fetch", "under way") if self._runs.busy else job.line, ""
 
     def _remarks(self) -> str:
         """Return as HTML what the prompt expands to, and what is to be said of it."""

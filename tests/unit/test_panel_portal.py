@@ -180,12 +180,17 @@ def test_a_refusal_names_what_a_panel_has(new_panel, hosted, options, says):
 
 
 def test_a_run_says_beside_its_stop_how_far_it_is(new_panel):
-    studio().configure(offline_seconds=0.4, at_once=1)
+    studio().configure(offline_seconds=0.8, at_once=1)
     panel = new_panel("a red fox", seeds="1-3", size="256x256")
     said = []
     panel._form.places["progress"].observe(lambda change: said.append(change["new"]), names="value")
+    lines = []
+    panel.observe(lambda change: lines.append(change["new"]), names="line")
     panel.run()
     panel.wait(30)
+    # What the run has under way is nothing that is left to be bought or fetched.
+    assert any("under way" in line for line in lines)
+    assert not any("to fetch" in line for line in lines)
     assert any(text.startswith(("1 of 3", "2 of 3")) for text in said)
     assert panel._form.places["progress"].value == ""
 
