@@ -44,6 +44,8 @@ T = TypeVar("T")
 #: Seconds that a claim holds without being renewed.
 LEASE = 30.0
 _BALLAST = 256 * 1024
+#: What a row says of a picture or text that is here.
+_FETCHED = ("outputs", "flagged", "seconds", "sha256", "suffix", "got_width", "got_height", "text")
 
 
 class ClaimLostError(Exception):
@@ -389,13 +391,26 @@ class Store(AccountRows, UploadRows):
 
     def accept(self, row_id: int, prediction_id: str, *, note: str = "") -> None:
         """Write down the id of what was bought. It is worth money, so it is kept whatever became of the row."""
+        stray = f"{UNASSIGNED}{prediction_id}"
+        here = self._db.execute(
+            "SELECT * FROM purchase WHERE provider = ? AND key = ? AND state = 'stored'",
+            (self.get(row_id).provider, stray),
+        ).fetchone()
         # What was taken for nobody's is this row's.
         self._db.execute(
-            f"UPDATE purchase SET state = 'expired', owner = NULL WHERE key = ? AND state IN {OPEN}",
-            (f"{UNASSIGNED}{prediction_id}",),
+            f"UPDATE purchase SET state = 'expired', owner = NULL WHERE key = ? AND state IN {OPEN}", (stray,)
         )
         record = self.get(row_id)
-        if record.state in ("sending", "unknown"):
+        if record.state in ("sending", "unknown") and here is not None:
+            self.move(
+                row_id,
+                "stored",
+                note=note,
+                prediction_id=prediction_id,
+                **{name: here[name] for name in _FETCHED},
+            )
+            self.move(here["id"], "expired", note=f"it is row {row_id}'s")
+        elif record.state in ("sending", "unknown"):
             self._db.execute(
                 "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?",
                 (prediction_id, row_id),

@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.responses import JSONResponse
 
 import qwen_widgets as qw
+from qwen_widgets import account, archive
 from qwen_widgets.core.ledger import Ledger
 from qwen_widgets.core.models import find_model
 from qwen_widgets.core.reconcile import likeness
@@ -99,3 +100,35 @@ async def test_two_lost_edits_of_two_pictures_each_find_their_own(monkeypatch: p
             assert upload.filename.startswith(cell.request.images[0].sha256[:20])
     finally:
         server.stop()
+
+
+def test_a_lost_edit_that_was_adopted_meanwhile_is_in_the_ledger_once(contract: ContractServer) -> None:
+    inner, lost, down = contract.service.app, [True], [True]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def nothing(_message: Any) -> None:
+            """The order is taken and its answer is lost."""
+
+        if scope["path"].endswith("/edit") and lost:
+            lost.clear()
+            await inner(scope, receive, nothing)
+            await JSONResponse({}, 500)(scope, receive, send)
+        elif scope["path"].endswith("/predictions") and down:
+            await JSONResponse({}, 500)(scope, receive, send)
+        else:
+            await inner(scope, receive, send)
+
+    contract.service.app = app  # type: ignore[assignment]
+    engine, _ = archive.studio().engine()
+    engine.time_scale = 0.001
+    picture = Image.new("RGB", (512, 512), "teal")
+    assert qw.generate("make it night", seeds=1, images=picture)[0, 0].state == "unknown"
+    (made,) = contract.service.predictions
+    (adopted,) = account.adopt(made)
+    assert (adopted.state, adopted.unassigned) == ("stored", True)
+    down.clear()
+    cell = qw.generate("make it night", seeds=1, images=picture)[0, 0]
+    assert (cell.state, cell.prediction_id) == ("stored", made)
+    found = [(row["state"], row["cost"]) for row in archive.history().to_dict("records")]
+    assert sorted(found) == [("expired", 0.0), ("stored", 0.03)]
+    assert len(contract.submits) == 1

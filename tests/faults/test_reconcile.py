@@ -269,6 +269,22 @@ async def test_a_stray_that_turns_out_to_be_a_cells_is_that_cells(server, rig):
     assert len(server.submits) == 2
 
 
+async def test_a_stray_that_is_here_already_is_its_cells_picture_and_is_not_fetched_twice(server, rig):
+    server.echo = False
+    server.on_submit(lose_answer, lose_answer)
+    await rig.run(seeds="1-2")
+    stop = Stop()
+    stop.set()
+    await rig.engine.fetch_strays(stop)
+    server.echo = True
+    updates = await rig.run(seeds="1-2")
+    assert [(update.state, bool(update.thumbnail)) for update in updates] == [("stored", True)] * 2
+    assert all(server.predictions[u.record.prediction_id].key == u.key for u in updates)
+    assert [row.state for row in rows(rig) if row.unassigned] == ["expired"] * 2
+    assert len(server.served) == 2
+    assert len(server.submits) == 2
+
+
 async def test_a_lost_one_that_was_given_up_is_still_a_rival(server, rig):
     """Of two lost answers one was made. The user buys the first anew; what was made is not the second's for that."""
     server.echo = False
