@@ -287,7 +287,8 @@ def _outputs(value: Any) -> tuple[str, ...]:
 #: Names under which an object holds an address, then those under which it holds a text.
 _NAMES = (
     "url", "image", "image_url", "download_url", "uri",
-    "text", "prompt", "enhanced_prompt", "optimized_prompt", "output", "result", "content",
+    "text", "prompt", "enhanced_prompt", "optimized_prompt", "output", "result", "content", "response", "value",
+    "outputs",
 )  # fmt: skip
 
 
@@ -296,10 +297,15 @@ def _address(value: Any) -> str:
         return value if isinstance(value, str) else ""
     # And one object further down: {"output": {"text": …}}.
     for holder in (value, *(inner for inner in value.values() if isinstance(inner, dict))):
-        named = (holder.get(name) for name in _NAMES)
+        named = (_first(holder.get(name)) for name in _NAMES)
         if found := next((text for text in named if isinstance(text, str) and text), ""):
             return found
     return ""
+
+
+def _first(value: Any) -> Any:
+    """Return the first entry of a list: {"outputs": ["…"]}."""
+    return next(iter(value), None) if isinstance(value, list) else value
 
 
 def read_text(output: str) -> str:
