@@ -6,7 +6,7 @@ from datetime import datetime
 
 from qwen_widgets.core.catalogue import changes
 from qwen_widgets.core.enhancer import LONGEST, optimizer
-from qwen_widgets.core.errors import UnavailableError
+from qwen_widgets.core.errors import RejectedError, UnavailableError
 from qwen_widgets.core.model_schema import further_names
 from qwen_widgets.core.models import MODELS, SHELF, Model
 from qwen_widgets.grid.describe import money, plural
@@ -34,13 +34,16 @@ def refresh_catalogue() -> list[str]:
     except UnavailableError as error:
         error.next_step = "What was known stays; ask again in a moment."
         raise
+    except RejectedError as error:
+        error.next_step = "What was known stays."
+        raise
     if not found.entries:
         raise UnavailableError(
             "The catalogue came without a model that can be read; what was known stays.", next_step=""
         )
     before = [*SHELF.models[: len(MODELS)], optimizer()]
     here.ledger().wait(lambda db: db.write_catalogue(provider.name, found.to_json()))
-    here.learn(again=True)
+    here.learn(found)
     after = SHELF.models
     further = len(after) - len(MODELS)
     more = (

@@ -130,23 +130,21 @@ class Studio(Sources):
         service = OfflineService(ServiceSettings(duration=self.settings.offline_seconds))
         return WaveSpeed(OFFLINE_BASE_URL, None, app=service.app)
 
-    def learn(self, *, again: bool = False) -> None:
+    def learn(self, told: Catalogue | None = None) -> None:
         """Take up the catalogue that is kept for the present provider: its limits, prices and further models.
 
         Parameters
         ----------
-        again : bool
-            Also where it was taken up before: it was read anew.
+        told : Catalogue, optional
+            What was just read of the provider, which then isn't read a second time.
         """
         mark = (self.home, self.provider().name)
-        if mark == SHELF.source and not again:
-            return
-        kept = self.ledger().wait(lambda db: db.read_catalogue(mark[1]))
-        if kept is None:
-            SHELF.learn((), mark)
-        else:
-            told = Catalogue.from_json(kept[0])
-            SHELF.learn(told.models(), mark, prices=told.prices)
+        if told is None:
+            if mark == SHELF.source:
+                return
+            kept = self.ledger().wait(lambda db: db.read_catalogue(mark[1]))
+            told = Catalogue(()) if kept is None else Catalogue.from_json(kept[0])
+        SHELF.learn(told.models(), mark, prices=told.prices)
 
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""

@@ -14,6 +14,7 @@ from server import OPTIMIZER, Exchange, FaultServer, envelope, lose_answer, repl
 import qwen_widgets as qw
 from qwen_widgets import archive, catalogue
 from qwen_widgets.core import models
+from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.errors import BudgetError, InputError, QwenError
 from qwen_widgets.core.models import MODELS, SHELF, find_model
 from qwen_widgets.portal import portal
@@ -57,6 +58,33 @@ def test_nothing_is_fetched_unasked(hosted: FaultServer) -> None:
     assert "Limits and prices as built in" in catalogue.model_lines()[-1]
     qw.generate("a red fox", seeds=1, sizes="256x256")
     assert hosted.requests("models") == []
+
+
+def test_what_was_just_read_is_taken_up_and_not_read_a_second_time(
+    hosted: FaultServer, restart: Callable[[], Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "from_json", None)
+        catalogue.refresh_catalogue()
+        taken_up, prices = SHELF.models, dict(SHELF.prices)
+        assert find_model(OTHER).max_side == 1024
+    # A new kernel, which has what was kept alone, knows the very same.
+    restart().learn()
+    assert SHELF.models == taken_up
+    assert dict(SHELF.prices) == prices
+
+
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [(404, "What was known stays."), (500, "What was known stays; ask again in a moment.")],
+)
+def test_a_catalogue_that_is_not_told_asks_for_no_change_of_a_request(
+    code: int, next_step: str, hosted: FaultServer
+) -> None:
+    hosted.on("models", reply(code, "no"))
+    with pytest.raises(QwenError) as caught:
+        catalogue.refresh_catalogue()
+    assert caught.value.next_step == next_step
 
 
 def test_limits_are_taken_up_and_kept_for_new_kernels(

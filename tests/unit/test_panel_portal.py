@@ -117,7 +117,7 @@ def test_the_enhancers_button_says_what_a_press_costs_now(panel, qwen_home, monk
     for name, value in contract_server.env().items():
         monkeypatch.setenv(name, value)
     studio().settings = Settings(home=qwen_home)
-    studio().learn(again=True)
+    studio().learn()
     panel._changed()
     look(panel)
     assert button.description == "Enhance · $0.001"
