@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from listed import FULL, entry, learned
 
@@ -103,12 +103,28 @@ JSON = st.recursive(
 )
 SAID = st.dictionaries(
     st.sampled_from(
-        ["type", "enum", "default", "minimum", "maximum", "maxLength", "items", "minItems", "maxItems"]
+        [
+            "type",
+            "enum",
+            "default",
+            "minimum",
+            "maximum",
+            "minLength",
+            "maxLength",
+            "items",
+            "minItems",
+            "maxItems",
+        ]
     ),
     JSON,
 )
 
 
+# A deep value takes long to be made up on a busy machine, which says nothing of the reading.
+AT_LEISURE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@AT_LEISURE
 @given(st.dictionaries(st.sampled_from(["prompt", "size", "seed", "images", "image", "output_format"]), SAID))
 def test_no_schema_stops_the_reading(properties: dict[str, Any]) -> None:
     found = read_catalogue([entry(properties), entry(properties, QWEN.id)])
@@ -117,6 +133,7 @@ def test_no_schema_stops_the_reading(properties: dict[str, Any]) -> None:
     assert [model.id for model in again.models()] == [model.id for model in found.models()]
 
 
+@AT_LEISURE
 @given(JSON)
 def test_no_answer_stops_the_reading(data: Any) -> None:
     read_catalogue(data)
