@@ -48,6 +48,7 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
     unit = scale * _TILE
     gap = round(_GAP * scale)
     margin = round(16 * scale)
+    lead = round(4 * scale)
     small = _font(round(12 * scale), "")
     header = round(170 * scale)
     widths = [round(unit * min(1.0, _widest(grid))) for _ in sweep.seeds]
@@ -70,15 +71,18 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
         pen.text((left, top - round(20 * scale)), seed_text(seed), _QUIET, font=small)
     for r, row in enumerate(describe(grid).rows):
         font = _font(round(13 * scale), row.prompt)
-        most = max(1, round(heights[r] / (18 * scale)) - (2 if row.note else 1))
-        lines = _wrap(pen, row.prompt, font, header - gap, most=most)
+        # As Pillow sets several lines: the height of an A, and what is between.
+        line = pen.textbbox((0, 0), "A", font=font)[3] + lead
+        most = max(1, int((heights[r] + lead - (22 * scale if row.note else 0)) // line))
+        text = "\n".join(_wrap(pen, row.prompt, font, header - gap, most=most))
         place, turn = (margin, tops[r]), dict[str, Any]()
         if _from_the_right(row.prompt):
             place = (margin + header - gap, tops[r])
             turn = {"anchor": "ra", "align": "right"} | ({"direction": "rtl"} if _lays_out() else {})
-        pen.multiline_text(place, "\n".join(lines), _INK, font=font, spacing=round(4 * scale), **turn)
+        pen.multiline_text(place, text, _INK, font=font, spacing=lead, **turn)
         if row.note:
-            pen.text((margin, tops[r] + round((18 * len(lines) + 4) * scale)), row.note, _QUIET, font=small)
+            below = pen.multiline_textbbox(place, text, font=font, spacing=lead, **turn)[3]
+            pen.text((margin, below + lead), row.note, _QUIET, font=small)
     for cell in grid:
         box = (lefts[cell.column], tops[cell.row], widths[cell.column], heights[cell.row])
         path = cell.path
@@ -178,17 +182,27 @@ def _font(size: int, text: str) -> Font:
 
 def _wrap(pen: ImageDraw.ImageDraw, text: str, font: Font, width: int, *, most: int) -> list[str]:
     """Break a text into lines of at most `width` pixels; what is over `most` lines ends in an ellipsis."""
-    lines: list[str] = []
-    line = ""
-    # A script without blanks breaks anywhere.
-    for word in text.split(" ") if " " in text else list(text):
-        glue = " " if line and " " in text else ""
-        if not line or pen.textlength(line + glue + word, font=font) <= width:
-            line += glue + word
-            continue
-        lines.append(line)
-        line = word
-    lines.append(line)
-    if len(lines) > most:
-        lines = [*lines[: most - 1], lines[most - 1] + " …"]
+
+    def fits(line: str) -> bool:
+        return pen.textlength(line, font=font) <= width
+
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if fits(longer):
+            lines[-1] = longer
+        elif fits(word):
+            lines.append(word)
+        else:
+            # A script without blanks breaks anywhere.
+            for letter in longer[len(lines[-1]) :]:
+                if fits(lines[-1] + letter):
+                    lines[-1] += letter
+                else:
+                    lines.append(letter.strip())
+        if len(lines) > most:
+            last = lines[most - 1]
+            while last and not fits(f"{last} …"):
+                last = last[:-1].rstrip()
+            return [*lines[: most - 1], f"{last} …"]
     return lines

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import qwen_widgets as qw
 from qwen_widgets.grid import sheet as sheets
@@ -62,6 +64,36 @@ def test_rows_of_one_prompt_say_what_tells_them_apart() -> None:
     # The first line of both is the prompt; below it stands the ratio where there are several.
     assert not header(one, 72, 140).any()
     assert header(two, 72, 140).any()
+
+
+@pytest.mark.parametrize(
+    "prompt", ["一只红色的狐狸在新雪中奔跑，" * 20, "a boat " + "山" * 200, "a long way " * 70]
+)
+@pytest.mark.parametrize("size", ["16:9", "1:1"])
+def test_a_long_prompt_stays_in_its_place_and_its_note_below_it(
+    monkeypatch: pytest.MonkeyPatch, prompt: str, size: str
+) -> None:
+    grid = qw.generate(prompt, seeds="1", sizes=f"{size}, 9:16")
+    written = []
+    for name in ("text", "multiline_text"):
+        draw = getattr(ImageDraw.ImageDraw, name)
+
+        def note(pen, at, text, *all_, draw=draw, name=name, **how):
+            measure = pen.multiline_textbbox if name == "multiline_text" else pen.textbbox
+            how_far = {key: value for key, value in how.items() if key != "fill"}
+            written.append((text, measure(at, text, **how_far)))
+            return draw(pen, at, text, *all_, **how)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, name, note)
+    grid.sheet()
+    ratios = {size, "9:16"}
+    for (words, box), (ratio, below) in itertools.pairwise(written):
+        if ratio in ratios:
+            assert words.endswith(" …")
+            assert box[2] <= RIGHT
+            assert below[1] >= box[3]
+            ratios.remove(ratio)
+    assert not ratios
 
 
 @pytest.mark.parametrize("prompt", ["סירה אדומה", "قارب أحمر"])
