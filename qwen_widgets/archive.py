@@ -15,6 +15,7 @@ from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import TextRequest
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
+from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
@@ -86,7 +87,7 @@ def read(path: str | Path) -> ImageRequest:
     InputError
         The file can't be read, or says nothing.
     """
-    file = Path(path).expanduser()
+    file = expanded(path, f"read {str(path)!r}")
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -13,6 +13,7 @@ import platformdirs
 
 from qwen_widgets.core.errors import KeyRefusedError, SettingsError
 from qwen_widgets.core.key import ApiKey
+from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.wavespeed import DEFAULT_BASE_URL, check_base_url
 from qwen_widgets.grid.grid import Provider
 
@@ -98,9 +99,9 @@ class Sources:
         """The folder of the ledger and the pictures."""
         text = os.getenv("QWEN_WIDGETS_HOME", "")
         if self.settings.home is not None:
-            return Path(self.settings.home).expanduser().absolute()
+            return expanded(self.settings.home, f"home {str(self.settings.home)!r}").absolute()
         if text:
-            return Path(text).expanduser().absolute()
+            return expanded(text, f"QWEN_WIDGETS_HOME {text!r}").absolute()
         return Path(platformdirs.user_data_dir("qwen_widgets", appauthor=False))
 
     @property

@@ -23,6 +23,7 @@ from qwen_widgets.core.download import Downloads
 from qwen_widgets.core.errors import InputError, PictureError, QwenError, clean
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import Model
+from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import (
     KEPT,
@@ -157,7 +158,7 @@ class Inputs:
         if isinstance(what, bytes):
             return given, what
         if isinstance(what, Path):
-            return given, await asyncio.to_thread(_file, _at_home(what, name), name)
+            return given, await asyncio.to_thread(_file, expanded(what, f"image {name}"), name)
         if not isinstance(what, str):
             data = await asyncio.to_thread(pictures.encode, what)
             if what is None:
@@ -186,7 +187,7 @@ class Inputs:
             if kind not in ("http", "https"):
                 raise _fault(name, f"an address with {kind}: is not opened; give {_WAYS}")
             return given, await self._fetched(text, name)
-        path = _at_home(Path(text), name)
+        path = expanded(Path(text), f"image {name}")
         if _PLACE.fullmatch(text) and not _exists(path):
             raise _fault(
                 name, "there is no such file, and no variable with such a place (fox[0,2], photos[1])"
@@ -243,13 +244,6 @@ def from_cell(
     """Return a cell's stored picture as what another one can be made of, and where it comes from."""
     made = MadeFrom(request.key, run_id, *place, request.prompt, request.seed, request.model.id)
     return Given(path, source=f"{run_id}[{place[0]},{place[1]}]", made_from=made, flagged=flagged)
-
-
-def _at_home(path: Path, name: str) -> Path:
-    """Return a path with the folder that its ``~`` stands for."""
-    with suppress(RuntimeError):
-        return path.expanduser()
-    raise _fault(name, f"there is no home folder {path.parts[0]}")
 
 
 def _exists(path: Path) -> bool:

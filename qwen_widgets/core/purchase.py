@@ -220,7 +220,6 @@ class Purchase:
         """Have the input pictures where the service finds them; a run that is stopped uploads nothing."""
         if not request.images or self.run.must_stop():
             return ()
-        retrying.hush()
         try:
             return await self.engine.uploads.addresses(request.images)
         except QwenError as error:

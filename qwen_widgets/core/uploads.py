@@ -10,11 +10,12 @@ from typing import Protocol
 
 import stamina
 
-from qwen_widgets.core.errors import InputError, LedgerError, QwenError, RateLimitedError, UnavailableError
+from qwen_widgets.core.errors import InputError, LedgerError, QwenError, UnavailableError
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.pacing import Clock
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import InputPicture
+from qwen_widgets.core.retrying import worth_another_try
 from qwen_widgets.core.upload_rows import UPLOAD_LEASE
 
 #: The service deletes uploads after seven days; a picture that waits for its turn must still be there then.
@@ -159,7 +160,7 @@ class Uploads:
 
     async def _upload_patiently(self, data: bytes, name: str, kind: str) -> str:
         async for attempt in stamina.retry_context(
-            on=_worth_another_try,
+            on=worth_another_try,
             attempts=_TRIES,
             timeout=600,
             wait_initial=0.5 * self._scale,
@@ -168,7 +169,3 @@ class Uploads:
             with attempt:
                 return await self._client.upload(data, name, kind)
         raise AssertionError("unreachable")
-
-
-def _worth_another_try(error: Exception) -> bool:
-    return isinstance(error, UnavailableError | RateLimitedError) and error.may_retry

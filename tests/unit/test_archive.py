@@ -164,3 +164,13 @@ def test_one_grid_alone_keeps_its_places_when_its_rows_are_written_again(hosted:
     assert [cell.request.prompt for cell in grid][::3] == ["a red fox", "a blue fox", "a green fox"]
     assert qw.grid(grid.run_id).sweep.requests.keys() == grid.sweep.requests.keys()
     assert len(hosted.submits) == 9
+
+
+def test_a_home_folder_that_is_not_there_is_one_sentence(qwen_home, monkeypatch):
+    with pytest.raises(
+        InputError, match=r"^read '~nobody-here/a.png': there is no home folder ~nobody-here\.$"
+    ):
+        qw.read("~nobody-here/a.png")
+    monkeypatch.setenv("QWEN_WIDGETS_HOME", "~nobody-here/qwen")
+    with pytest.raises(InputError, match=r"^QWEN_WIDGETS_HOME '~nobody-here/qwen': there is no home folder"):
+        qw.history()
