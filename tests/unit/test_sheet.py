@@ -75,16 +75,21 @@ def test_a_long_prompt_stays_in_its_place_and_its_note_below_it(
 ) -> None:
     grid = qw.generate(prompt, seeds="1", sizes=f"{size}, 9:16")
     written = []
-    for name in ("text", "multiline_text"):
-        draw = getattr(ImageDraw.ImageDraw, name)
+    draw, draw_lines = ImageDraw.ImageDraw.text, ImageDraw.ImageDraw.multiline_text
 
-        def note(pen, at, text, *all_, draw=draw, name=name, **how):
-            measure = pen.multiline_textbbox if name == "multiline_text" else pen.textbbox
-            how_far = {key: value for key, value in how.items() if key != "fill"}
-            written.append((text, measure(at, text, **how_far)))
-            return draw(pen, at, text, *all_, **how)
+    def text(pen, at, words, fill, font, **how):
+        written.append((words, pen.textbbox(at, words, font, **how)))
+        draw(pen, at, words, fill, font, **how)
 
-        monkeypatch.setattr(ImageDraw.ImageDraw, name, note)
+    def lines(pen, at, words, fill, font, **how):
+        written.append((words, pen.multiline_textbbox(at, words, font, **how)))
+        # Pillow sets them one by one.
+        with monkeypatch.context() as inside:
+            inside.setattr(ImageDraw.ImageDraw, "text", draw)
+            draw_lines(pen, at, words, fill, font, **how)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "multiline_text", lines)
     grid.sheet()
     ratios = {size, "9:16"}
     for (words, box), (ratio, below) in itertools.pairwise(written):
