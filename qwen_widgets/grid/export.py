@@ -59,7 +59,14 @@ def _further_rows(sweep: Sweep, prompts: PromptsLike) -> list[Row]:
 
 def records(grid: Grid) -> list[dict[str, Any]]:
     """Return a dict per cell; costs in US dollars, times in seconds, sizes in pixels."""
-    return [_record(grid, cell) for cell in grid]
+    wins = _wins(grid)
+    return [_record(grid, cell) | wins[cell.row] for cell in grid]
+
+
+def _wins(grid: Grid) -> list[dict[str, int]]:
+    """Return how each row fared in the blind votes, all of its seeds together."""
+    found = {one.row: {"wins": one.wins, "ties": one.ties, "losses": one.losses} for one in grid.wins}
+    return [found.get(row, {"wins": 0, "ties": 0, "losses": 0}) for row in range(grid.shape[0])]
 
 
 def _enhanced(grid: Grid, cell: Cell) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def to_zip(grid: Grid, path: Path) -> Path:
 def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
     """Yield the names and bytes of a saved grid: its pictures, the manifest, the table, the page."""
     lines = []
-    for cell in grid:
+    for cell, record in zip(grid, records(grid), strict=True):
         name = None
         if cell.path is not None:
             stem = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}"
@@ -167,9 +174,7 @@ def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
             facts |= {key: value for key, value in _enhanced(grid, cell).items() if value}
             yield name, metadata.embed(cell.path.read_bytes(), cell.request, facts)
         # Where it lies on this machine is nobody else's business.
-        lines.append(
-            {"file": name} | {key: value for key, value in _record(grid, cell).items() if key != "path"}
-        )
+        lines.append({"file": name} | {key: value for key, value in record.items() if key != "path"})
     yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     yield TABLE, _csv(lines).encode("utf-8-sig")
     yield PAGE, page(grid).encode()
