@@ -367,6 +367,7 @@ class Studio(Sources):
             portal.wait(self._begin(job, kind))
         except KeyboardInterrupt as interrupt:
             job.stop.set()
+            job.grid.stop()
             arriving = sum(cell.state in ("sending", "submitted", "completed") for cell in job.grid)
             words = "stopped: nothing more is bought" + (
                 f", and {plural(arriving, 'picture')} on the way will still arrive in the grid"
@@ -388,6 +389,7 @@ class Studio(Sources):
             await asyncio.shield(asyncio.wrap_future(self._begin(job, kind)))
         except asyncio.CancelledError:
             job.stop.set()
+            job.grid.stop()
             raise
         return job.grid
 

@@ -15,7 +15,7 @@ from qwen_widgets.grid.before import before_columns, before_view, has_before
 from qwen_widgets.grid.grid import Cell, Grid
 from qwen_widgets.grid.marks import mark
 from qwen_widgets.grid.recipe import seed_text, write_cell, write_edit
-from qwen_widgets.grid.view import Action, CellView, ColumnView, GridView, RowView, Shown
+from qwen_widgets.grid.view import INTERRUPT, Action, CellView, ColumnView, GridView, RowView, Shown
 
 _SHOWN: dict[CellState, Shown] = {
     "planned": "waiting",
@@ -90,7 +90,12 @@ def describe(grid: Grid) -> GridView:
             *_asked(sweep),
             *_standing(grid, done, failed, len(shown), running=running),
         ),
-        foot=(*_asked(sweep, full=True), *_standing(grid, done, failed, len(shown), running=running)),
+        foot=(
+            *_asked(sweep, full=True),
+            *_standing(grid, done, failed, len(shown), running=running),
+            # What `qw.grid("…")` opens again.
+            f"run {grid.run_id}",
+        ),
         provider=grid.provider.title,
         offline=grid.provider.offline,
         done=done,
@@ -98,6 +103,7 @@ def describe(grid: Grid) -> GridView:
         total=len(shown),
         running=running,
         stoppable=grid.stoppable,
+        stopping=grid.stopping,
         rows=tuple(
             _row_view(sweep, r, [view for view in line if view.state != "blank"], grid.marked_against, told)
             for r, line in enumerate(lines)
@@ -148,8 +154,8 @@ def _standing(grid: Grid, done: int, failed: int, total: int, *, running: bool) 
     facts.append("no cost" if grid.provider.offline else money(grid.cost))
     if running:
         facts += time_left(grid)
-        if not grid.stoppable:
-            facts.append("interrupt the kernel to stop")
+        if not grid.stoppable and not grid.stopping:
+            facts.append(INTERRUPT)
     elif grid.seconds >= 0.05:
         facts.append(seconds_text(grid.seconds))
     return tuple(facts)

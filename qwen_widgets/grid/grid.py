@@ -250,6 +250,8 @@ class Grid:
         self.message = ""
         #: Whether the page's Stop is heard: a kernel that runs a cell reads the page's messages after it.
         self.stoppable = False
+        #: Whether the run that goes on was stopped: it buys nothing more.
+        self.stopping = False
         #: US dollars that a further run may cost; None for the setting.
         self.max_cost: float | None = None
         #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
@@ -473,6 +475,8 @@ class Grid:
         """Buy nothing more in the run that goes on; what is paid for still arrives."""
         if self._halt is not None:
             self._halt()
+            self.stopping = True
+            self._changed()
 
     # --- leaving ----------------------------------------------------------------------------------------
 
@@ -481,7 +485,11 @@ class Grid:
         return write_cell(self._sweep, title=self.title)
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame, a row per cell; without pandas a list of dicts."""
+        """Return a pandas DataFrame, a row per cell; without pandas a list of dicts.
+
+        Sizes are in pixels, times in seconds, costs in US dollars. `rating` and `mark` are the cell's; `wins`, `ties`
+        and `losses` are its row's in the blind votes, all seeds together.
+        """
         return export.to_frame(self)
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -577,7 +585,7 @@ class Grid:
         """End a run, begun or only claimed; `message` is why it could not be done."""
         with self._lock:
             self._took, self._began = self.seconds, None
-            self._halt, self._claimed, self.message = None, False, message
+            self._halt, self._claimed, self.stopping, self.message = None, False, False, message
         self._changed()
 
     def _changed(self) -> None:

@@ -21,7 +21,7 @@ from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.marks import brief
 from qwen_widgets.grid.snapshot import picture_kind, widest_tile
 from qwen_widgets.grid.styles import style_sheet
-from qwen_widgets.grid.view import Action, CellView, GridView
+from qwen_widgets.grid.view import INTERRUPT, Action, CellView, GridView
 
 _NO_CHOICES = Choices()
 _STATIC = Path(__file__).parent / "static"
@@ -51,7 +51,7 @@ def render_viewer_page(
     """
     cells = [_at_rest(cell) for cell in view.cells]
     data = {
-        "head": head_of(replace(view, running=False, message="", take=""), len(cells)),
+        "head": head_of(replace(view, running=False, stopping=False, message="", take=""), len(cells)),
         "cells": [cell_of(view, cell) for cell in cells],
         "pictures": [_address(cell, pictures) for cell in cells],
         "choices": choices.to_json(),
@@ -82,8 +82,10 @@ def head_of(view: GridView, places: int) -> dict[str, Any]:
     for name in ("cells", "magic", "facts", "foot"):
         del head[name]
     head["stoppable"] = view.running and view.stoppable
+    # Where the page can interrupt the kernel it has a button in place of these words.
+    head["interrupt"] = INTERRUPT if INTERRUPT in view.facts else ""
     head["title"] = view.title or "grid"
-    head["line"] = " · ".join(view.facts)
+    head["line"] = " · ".join(fact for fact in view.facts if fact != INTERRUPT)
     progress = f"{view.done} of {view.total}" + (f", {view.failed} failed" if view.failed else "")
     head["said"] = progress if view.running else f"finished: {progress}"
     for row, shown in zip(head["rows"], view.rows, strict=True):

@@ -111,6 +111,8 @@ class GridView:
     magic: str = ""
     #: Whether a Stop in the page is heard while the run goes on: not while a cell blocks the kernel.
     stoppable: bool = True
+    #: Whether a Stop was heard: nothing more is bought, and what is paid for still arrives.
+    stopping: bool = False
     #: What went wrong with the grid as a whole, one sentence; empty where nothing did.
     message: str = ""
     #: The words of a button in every row's header (``edit this prompt``); none where empty.
@@ -122,6 +124,9 @@ class GridView:
         """Return the view as plain lists and dicts, fit for JSON."""
         return asdict(self)
 
+
+#: How a run is stopped while the cell that started it keeps the kernel from hearing the page.
+INTERRUPT = "interrupt the kernel to stop"
 
 #: What is shown where nothing was run yet.
 NOTHING = GridView(

@@ -16,8 +16,12 @@ from PIL import Image
 import qwen_widgets as qw
 from qwen_widgets.core.errors import InputError, QwenError, SettingsError
 from qwen_widgets.doctor import doctor_report
+from qwen_widgets.grid.choices import Choices, Vote
 from qwen_widgets.grid.describe import describe, money, seconds_text
-from qwen_widgets.grid.export import slug
+from qwen_widgets.grid.export import records, slug
+from qwen_widgets.grid.page import head_of
+from qwen_widgets.grid.snapshot import render_snapshot
+from qwen_widgets.grid.view import INTERRUPT
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import Studio
 
@@ -169,6 +173,39 @@ def test_a_saved_grid_says_what_it_holds(studio: Studio, tmp_path: Path) -> None
     assert rows[0]["prompt"] == "'=HYPERLINK(1) fox"
     assert str(tmp_path) not in archive.read("manifest.jsonl").decode()
     assert "default-src 'none'" in archive.read("grid.html").decode()
+
+
+def test_votes_leave_a_grid_as_its_rows_wins(studio: Studio, tmp_path: Path) -> None:
+    grid = qw.generate("a {red|blue|green} fox", seeds="1-2", sizes="256x256")
+    votes = (Vote(1, 0, 0, 1, 0), Vote(2, 1, 0, 1, None), Vote(3, 1, 0, 1, 1))
+    grid.choices = Choices(votes=votes)
+    told = [(line["row"], line["wins"], line["ties"], line["losses"]) for line in records(grid)]
+    assert told == [(0, 1, 1, 1)] * 2 + [(1, 1, 1, 1)] * 2 + [(2, 0, 0, 0)] * 2
+    assert list(grid.to_frame()["wins"]) == [1, 1, 1, 1, 0, 0]
+    archive = zipfile.ZipFile(grid.to_zip(tmp_path / "fox.zip"))
+    assert [json.loads(line)["ties"] for line in archive.read("manifest.jsonl").splitlines()] == [1] * 4 + [
+        0
+    ] * 2
+    rows = list(csv.DictReader(archive.read("grid.csv").decode("utf-8-sig").splitlines()))
+    assert [row["losses"] for row in rows] == ["1"] * 4 + ["0"] * 2
+
+
+def test_a_reader_of_the_saved_notebook_knows_which_run_it_was(studio: Studio) -> None:
+    grid = qw.generate("a fox", seeds=1, sizes="256x256")
+    assert f"run {grid.run_id}" in render_snapshot(describe(grid), {})
+
+
+def test_a_run_that_was_stopped_no_longer_says_how(studio: Studio) -> None:
+    job = studio.prepare("a fox", seeds="1-2", sizes="256x256")
+    grid = job.grid
+    grid._begin(job.sweep, job.plan, job.stop.set)
+    assert INTERRUPT in describe(grid).facts
+    assert head_of(describe(grid), 2)["interrupt"] == INTERRUPT
+    grid.stop()
+    assert describe(grid).stopping
+    assert head_of(describe(grid), 2)["interrupt"] == ""
+    grid._end()
+    assert not describe(grid).stopping
 
 
 def test_saving_follows_no_link(studio: Studio, tmp_path: Path) -> None:
