@@ -12,6 +12,7 @@ from waits import closed
 
 from qwen_widgets.grid.choices import Choices, Vote
 from qwen_widgets.grid.page import render_viewer_page
+from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import Action
 
 ACTIONS = {(0, 0): (Action("again", "%%qwenimage --fresh\na boat </script>", "$0.03"),)}
@@ -126,6 +127,23 @@ def save_anew(page, path):
     download.value.save_as(path)
     page.keyboard.press("Escape")
     closed(page)
+
+
+def test_texts_are_as_large_as_the_reader_has_set_them(open_page):
+    size = "parseFloat(getComputedStyle(document.querySelector('.qw-viewer, .qw-snapshot')).fontSize)"
+    page = open_page(render_viewer_page(make_view(), {}))
+    assert page.evaluate(size) == 14
+    page.evaluate("document.documentElement.style.fontSize = '24px'")
+    assert page.evaluate(size) == 21
+    # A snapshot has its own size inline, for pages that drop its sheet; a notebook's goes before it.
+    page.set_content(render_snapshot(make_view(), {}))
+    assert page.evaluate(size) == 13
+    page.evaluate("document.documentElement.style.setProperty('--jp-content-font-size1', '20px')")
+    assert page.evaluate(size) == 20
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.qw-snapshot td, .qw-snapshot th')).fontSize")
+        == "20px"
+    )
 
 
 def label(page, at: int) -> str:
