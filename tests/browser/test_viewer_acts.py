@@ -38,6 +38,33 @@ def test_an_unknown_cell_has_its_two_choices_as_buttons(stage):
     assert heard == [(0, 0, "look"), (0, 0, "again")]
 
 
+def test_a_button_that_goes_with_its_tile_leaves_the_focus_there(stage):
+    stage.open(with_offers())
+    stage.tile(0, 0).locator("button").nth(1).focus()
+    stage.press("Enter")
+    stage.show(make_view("rs", columns=2))
+    assert stage.focus == "prompt 0, seed 1"
+    stage.press("d")
+    assert stage.log("keys") == []
+
+
+def test_what_was_copied_is_said_where_it_is_heard(stage):
+    stage.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    stage.open(make_view())
+    stage.focus_on(0, 1)
+    stage.page.locator(".qw-chip").click()
+    stage.page.wait_for_function("document.querySelector('.qw-said').textContent === 'copied'")
+    for name in ("copy the seed", "copy the prompt"):
+        stage.focus_on(0, 1)
+        stage.press(".")
+        stage.page.locator("dialog[open]").get_by_role("button", name=name).click()
+        # Not behind the dialog, where nothing is heard.
+        stage.page.wait_for_function(
+            "document.querySelector('dialog[open] [role=status]').textContent === 'copied'"
+        )
+        stage.leave()
+
+
 def test_the_keyboard_reaches_them_in_the_closer_look(stage):
     heard = []
     stage.open(with_offers())
@@ -82,6 +109,7 @@ def test_a_row_can_be_taken(stage):
     stage.open(make_view(take="edit this prompt"))
     stage.viewer.on_take = heard.append
     row = stage.page.get_by_role("rowheader").nth(1)
+    row.hover()
     row.get_by_role("button", name="edit this prompt").click()
     row.focus()
     stage.press("ArrowDown", "Enter")

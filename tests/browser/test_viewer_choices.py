@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from viewer_stage import Stage, make_view, picture
 
 from qwen_widgets.grid.choices import Choice, Choices, Vote
-from qwen_widgets.grid.view import Action
+from qwen_widgets.grid.view import Action, ColumnView
 from qwen_widgets.grid.viewer import Viewer
 
 
@@ -80,6 +82,24 @@ def test_only_a_picture_can_be_chosen(stage):
         stage.press("k", "5", " ")
     assert stage.log("sent") == []
     assert stage.count(".qw-picked") == 0
+
+
+def test_what_was_there_before_is_not_chosen_among(stage):
+    view = make_view("ss", columns=2)
+    stage.open(replace(view, columns=(view.columns[0], ColumnView("before", before=True))))
+    stage.focus_on(0, 1)
+    stage.press("k", "5")
+    assert stage.focus == "prompt 0, seed 2"
+    assert stage.tile(0, 1).locator(".qw-strip button:visible").evaluate_all(
+        "(all) => all.map((el) => el.ariaLabel)"
+    ) == ["pick for compare", "go on from here"]
+    stage.press("Enter", "x")
+    tools = stage.page.locator(".qw-closer[open]")
+    assert not tools.get_by_role("button", name="keep").is_visible()
+    assert not tools.get_by_role("button", name="3 stars").is_visible()
+    stage.press("ArrowLeft")
+    assert tools.get_by_role("button", name="keep").is_visible()
+    assert [one for one in stage.log("sent") if one["type"] != "original"] == []
 
 
 # The widget's own side, which needs no browser.

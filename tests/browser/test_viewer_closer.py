@@ -255,6 +255,83 @@ def test_blink_changes_twice_a_second_and_not_at_all_where_motion_is_unwanted(st
     assert stage.log("timers") == []
 
 
+@pytest.mark.parametrize("way", ["pointer", "keyboard"])
+def test_in_every_mode_keys_rate_a_picture_that_is_seen(stage, way):
+    stage.open(make_view())
+    compare(stage, (0, 0), (0, 1), (0, 2))
+    pane = stage.page.locator(".qw-pane").nth(2)
+    pane.hover() if way == "pointer" else pane.focus()
+    rated = []
+    for _ in range(4):
+        stage.press("m", "5")
+        message = [one for one in stage.log("sent") if one["type"] == "stars"][-1]
+        rated.append(f"prompt {message['row']}, seed {message['column'] + 1}")
+        assert rated[-1] in shown(stage)
+        stage.press("0")
+    # In the slider and the difference Space goes to and fro between the two that are seen.
+    for alt in ("prompt 0, seed 2", "prompt 0, seed 1"):
+        stage.press(" ", "k")
+        message = [one for one in stage.log("sent") if one["type"] == "mark"][-1]
+        assert f"prompt {message['row']}, seed {message['column'] + 1}" == alt
+
+
+def test_a_mode_by_key_from_a_pane_keeps_the_keys_in_the_dialog(stage):
+    stage.open(make_view())
+    compare(stage, (0, 0), (0, 1))
+    stage.page.locator(".qw-pane").nth(1).focus()
+    labels = []
+    for _ in range(5):
+        stage.press("m")
+        labels.append(stage.page.locator(".qw-closer").get_attribute("aria-label"))
+        assert stage.page.evaluate("!!document.activeElement.closest('.qw-closer')")
+    assert labels[-1] == "compare, side by side"
+    assert stage.log("keys") == []
+
+
+def test_the_divider_leaves_the_keys_that_are_not_its_own(stage):
+    stage.open(make_view())
+    compare(stage, (0, 0), (0, 1))
+    stage.press("m")
+    stage.page.locator(".qw-divider").focus()
+    stage.press("End", "PageDown", "ArrowLeft", "k", "4", "c")
+    assert stage.page.locator(".qw-divider").input_value() == "89"
+    assert [one["value"] for one in stage.log("sent") if one["type"] in ("mark", "stars")] == ["keep", 4]
+    assert shown(stage)[0] == "prompt 0, seed 2"
+    # It goes with its mode, and the focus not with it.
+    stage.press("m")
+    assert stage.focus == "compare, hover"
+    stage.press("z")
+    assert stage.count("dialog[open]") == 0
+
+
+def test_the_slider_of_three_says_which_take_no_part(stage):
+    stage.open(make_view())
+    compare(stage, (0, 0), (0, 1), (0, 2))
+    aside = "[...document.querySelectorAll('.qw-line')].map((el) => el.textContent.includes('not seen in this mode'))"
+    assert stage.page.evaluate(aside) == [False] * 3
+    for mode, told in (("slider", True), ("hover", False), ("blink", False), ("difference", True)):
+        stage.press("m")
+        assert stage.page.evaluate(aside) == [False, False, told], mode
+
+
+def test_a_tap_shows_the_next_one_where_nothing_hovers_and_nothing_blinks(browser):
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    stage = Stage(page)
+    stage.open(make_view())
+    compare(stage, (0, 0), (0, 1))
+    for mode in ("hover", "blink"):
+        page.locator(".qw-closer").get_by_role("button", name=mode).tap()
+        seen = [shown(stage)]
+        for _ in range(2):
+            page.locator(".qw-stage").tap()
+            seen.append(shown(stage))
+        assert seen == [["prompt 0, seed 1"], ["prompt 0, seed 2"], ["prompt 0, seed 1"]], mode
+    context.close()
+
+
 def test_the_difference_of_a_picture_with_itself_is_black(stage):
     stage.open(make_view(), {**pictures(make_view()), (2, 0): picture("red")})
     compare(stage, (0, 0), (1, 0))

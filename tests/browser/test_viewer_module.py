@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from viewer_stage import Stage, make_view, picture, pictures
 
-from qwen_widgets.grid.view import ColumnView, GridView, RowView
+from qwen_widgets.grid.view import INTERRUPT, ColumnView, GridView, RowView
 from qwen_widgets.grid.viewer import Viewer
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script><b>bold</b>"
@@ -111,12 +111,49 @@ def test_the_progress_line_and_stop_go_when_the_run_is_done(stage):
     stage.page.get_by_role("button", name="stop").click()
     assert stage.log("sent") == [{"type": "stop"}]
     stop = stage.page.get_by_role("button", name="stop")
-    assert stop.is_disabled()
+    assert stop.get_attribute("aria-disabled") == "true"
+    assert stop.get_attribute("aria-label").startswith("Stopping")
+    stop.click(force=True)
+    assert stage.log("sent") == [{"type": "stop"}]
     assert stage.page.locator(".qw-header button:visible").count() <= 4
     stage.show(make_view())
     assert not line.is_visible()
     assert not stop.is_visible()
     assert stage.page.inner_text('.qw-viewer [role="status"]') == "finished: 12 of 12"
+
+
+def test_stop_by_key_keeps_the_focus_and_gives_it_to_the_grid_when_it_goes(stage):
+    stage.open(make_view("ssss" + "w" * 8))
+    stage.page.get_by_role("button", name="stop").focus()
+    stage.press("Enter")
+    assert stage.focus.startswith("Stopping")
+    stage.press("k")
+    assert stage.log("keys") == []
+    stage.show(make_view())
+    assert stage.focus == "prompt 0, seed 1"
+
+
+def test_another_view_shows_that_the_run_is_being_stopped(stage):
+    stage.open(make_view("ssss" + "w" * 8, stopping=True))
+    assert stage.page.get_by_role("button", name="stop").inner_text() == "Stopping"
+
+
+def test_where_a_cell_keeps_the_kernel_busy_stop_interrupts_it_if_the_page_can_reach_it(stage):
+    blocked = make_view("ssss" + "w" * 8, stoppable=False, facts=("4 of 12", INTERRUPT))
+    stage.open(blocked)
+    assert stage.page.inner_text(".qw-facts") == "4 of 12 · interrupt the kernel to stop"
+    assert stage.count(".qw-header button:visible:has-text('Stop')") == 0
+    stage.kernel = True
+    stage.mount()
+    assert stage.page.inner_text(".qw-facts") == "4 of 12"
+    stop = stage.page.get_by_role("button", name="stop")
+    assert "interrupts the kernel" in stop.get_attribute("aria-label")
+    stop.click()
+    assert stage.log("interrupts") == [1]
+    assert stage.log("sent") == []
+    assert stop.inner_text() == "Stopping"
+    stage.show(make_view())
+    assert not stop.is_visible()
 
 
 def test_it_is_one_tab_stop_and_arrows_move_over_the_tiles(stage):

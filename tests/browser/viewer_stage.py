@@ -18,8 +18,8 @@ PROMPTS = ("a red boat at sunset", "a blue boat at sunset", "a red boat in autum
 
 # The part of anywidget's model that the module may use, with what it did written down.
 STUB = """
-async ([code, css, state, pictures]) => {
-  const log = window.log = { sent: [], keys: [], made: [], revoked: [], timers: new Set() };
+async ([code, css, state, pictures, reached]) => {
+  const log = window.log = { sent: [], keys: [], interrupts: [], made: [], revoked: [], timers: new Set() };
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   const attributes = {}, listeners = new Map();
   const model = {
@@ -27,6 +27,9 @@ async ([code, css, state, pictures]) => {
     on: (name, listener) => listeners.set(name, [...(listeners.get(name) ?? []), listener]),
     off: (name, listener) => listeners.set(name, (listeners.get(name) ?? []).filter((one) => one !== listener)),
     send: (message) => log.sent.push(message),
+    // As in JupyterLab, where a widget's manager shows its notebook's kernel.
+    widget_manager: reached ? { context: { sessionContext: { session: { kernel: {
+      interrupt: async () => log.interrupts.push(1) } } } } } : {},
     set() { throw new Error("the viewer writes nothing"); },
     save_changes() { throw new Error("the viewer writes nothing"); },
   };
@@ -117,6 +120,8 @@ class Stage:
     def __init__(self, page) -> None:
         self.page = page
         self.stands = False
+        #: Whether the page can reach a kernel.
+        self.kernel = False
         self.dialogs = []
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
 
@@ -143,7 +148,7 @@ class Stage:
             "<!doctype html><html lang=en style='color-scheme:light dark'><title>stage</title><body><main><h1>stage</h1>"
             "<button id=before>before</button><div id=here></div></main></body>"
         )
-        self.page.evaluate(STUB, [code, css, *wire(synced)])
+        self.page.evaluate(STUB, [code, css, *wire(synced), self.kernel])
         self.page.wait_for_selector(
             ".qw-viewer .qw-tile .qw-box" if self.viewer._view.cells else ".qw-viewer"
         )

@@ -7,6 +7,8 @@ type Bytes = DataView<ArrayBuffer>;
 type Picture = Bytes | string;
 /** Row and column, or steps in them. */
 type Place = [number, number];
+/** In a page, CSS pixels. */
+type Point = {x: number; y: number};
 
 interface Cell {
 	row: number;
@@ -60,7 +62,10 @@ interface Head {
 	failed: number;
 	total: number;
 	running: boolean;
+	/** Whether a Stop of the page is heard; what to do where a cell keeps the kernel from hearing it; whether a Stop was heard. */
 	stoppable: boolean;
+	interrupt: string;
+	stopping: boolean;
 	rows: Row[];
 	columns: {label: string; seed: string; before: boolean}[];
 	places: number;
@@ -108,9 +113,14 @@ interface Store {
 	picture(place: number): Picture | undefined;
 	choices(): Choices | undefined;
 	words(): Told;
+	/** What can be interrupted, where the host lets the page reach it. */
+	kernel?(): Kernel | undefined;
 	watch(changed: () => void): () => void;
 	send(message: {[name: string]: any}): void;
 	ask(type: string, at?: Place): Promise<Answer>;
+}
+interface Kernel {
+	interrupt(): Promise<void>;
 }
 interface Tile {
 	el: HTMLElement;
@@ -119,8 +129,6 @@ interface Tile {
 	bytes: Picture | undefined;
 	/** Whether there is a picture; its address is made when it is first needed. */
 	has: boolean;
-	/** Whether its row has been near the view. */
-	near: boolean;
 	url: string;
 	/** Whether someone has asked to see what moderation flagged. */
 	revealed: boolean;
@@ -140,6 +148,8 @@ interface Layout {
 	columns: Line[];
 	tabs: Line[];
 	tileAt: Map<string, string>;
+	/** The grid's rows of which something isn't hidden. */
+	shown: Set<number>;
 	hidden: number;
 	mark: string;
 }
@@ -176,20 +186,27 @@ interface Around {
 	pick(tile: Tile): void;
 	more(tile: Tile): void;
 }
+/** Into the clipboard; what came of it is said in the button and to those who listen. */
+type Copy = (text: string, from: HTMLElement, tell: (words: string) => void) => Promise<void>;
+type MakeVote = (
+	head: () => Head,
+	/** The rows of which something isn't hidden. */
+	inView: () => Set<number>,
+	tileOf: (row: number, column: number) => Tile | undefined,
+	choices: ChoiceBook,
+	originals: Originals
+) => {el: HTMLDialogElement; show(): void; key(name: string): boolean};
 type On = <T extends keyof HTMLElementEventMap>(
 	el: HTMLElement,
 	name: T,
 	act: (event: HTMLElementEventMap[T]) => void,
-	how?: AddEventListenerOptions
+	capture?: boolean
 ) => void;
 type Pair = {column: number; sides: number[]};
 /** The icon of a button that has only that, what a press does, and its label where it isn't the icon's name. */
 type Tool = (name: string, press: () => void, label?: string, kind?: string) => HTMLButtonElement;
-/** A press that is about the tile or the header that the strip is on. */
-type OnTile = (act: (tile: Tile) => void) => () => void;
-type OnPlace = (act: (at: Place) => void) => () => void;
-/** Its label is its text, where nothing else is given. */
-type Press = (content: Node | string, press: () => void, kind?: string, label?: string) => HTMLButtonElement;
+/** Its label is its text, where nothing else is given; a press is told what was pressed. */
+type Press = (content: Node | string, press: (el: HTMLButtonElement) => void, kind?: string, label?: string) => HTMLButtonElement;
 /** What keys do. */
 type Presses = {[key: string]: () => void};
 type Made<What extends string> = What extends `${infer Tag}.${string}` ? ElementOf<Tag> : ElementOf<What>;

@@ -13,10 +13,7 @@ const SPOKEN_EVERY = 4000;
 /** Two changes a second: WCAG 2.3.1 draws the line at three flashes. */
 const BLINK_EVERY = 500;
 const ORIGINALS_KEPT = 12;
-/** Beyond so many tiles those out of view come later. */
-const MANY = 80;
-/** They come when what is in view has had its time. */
-const [FETCH_AFTER, FETCH_EVERY, FETCHED_AT_ONCE] = [300, 10, 8];
+
 const LETTERS = "ABCDEF";
 /** What a place is until the store says more. */
 const NO_CELL = /** @type {Cell} */ ({state: "blank"});
@@ -39,7 +36,7 @@ function icon(name) {
 	const [svg, path] = ["svg", "path"].map(tag => document.createElementNS(ns, tag));
 	svg.setAttribute("viewBox", "0 0 16 16");
 	svg.setAttribute("class", `qw-icon qw-icon-${name}`);
-	aria(svg, {hidden: "true"});
+	aria(svg, {hidden: true});
 	path.setAttribute("d", icons[name]);
 	svg.append(path);
 	return svg;
@@ -50,13 +47,13 @@ function button(content, press, kind = "", label = String(content)) {
 	const el = make(`button.${kind}`, {type: "button", "aria-label": label, title: label}, content);
 	on(el, "click", event => {
 		event.stopPropagation();
-		press();
+		press(el);
 	});
 	return el;
 }
 
 /** @type {On} */
-const on = (el, name, act, how) => el.addEventListener(name, act, how);
+const on = (el, name, act, capture) => el.addEventListener(name, act, capture);
 /** @param {Element} el @param {{[name: string]: unknown}} values */
 const aria = (el, values) => {
 	for (const [name, value] of Object.entries(values)) el.setAttribute(`aria-${name}`, String(value));
@@ -76,20 +73,20 @@ const within = (value, last, first = 0) => Math.max(first, Math.min(value, last)
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 /** @template T @param {T[]} list @returns {T[]} */
 function shuffle(list) {
-	const places = new Map(list.map(one => [one, Math.random()]));
-	return [...list].sort((left, right) => Number(places.get(left)) - Number(places.get(right)));
+	const drawn = list.map(one => ({one, lot: Math.random()}));
+	return drawn.sort((left, right) => left.lot - right.lot).map(({one}) => one);
 }
 
 /** @param {any} model @returns {Store} */
 function widgetStore(model) {
-	/** @type {Map<string, ((answer: Answer) => void)[]>} */
+	/** @type {Map<string, PromiseWithResolvers<Answer>>} */
 	const asked = new Map();
 	/** @param {any} message */
 	const name = ({type, row, column}) => [type, row, column].join();
 	/** @param {any} content @param {Bytes[]} buffers */
 	function answer(content, buffers) {
 		const key = name(content ?? {});
-		for (const resolve of asked.get(key) ?? []) resolve({content, buffers: buffers ?? []});
+		asked.get(key)?.resolve({content, buffers: buffers ?? []});
 		asked.delete(key);
 	}
 	return {
@@ -98,6 +95,8 @@ function widgetStore(model) {
 		picture: place => model.get(`p${place}`),
 		choices: () => model.get("choices"),
 		words: () => model.get("words"),
+		// Of a widget's manager, where the host shows it: JupyterLab and Notebook 7 do.
+		kernel: () => model.widget_manager?.context?.sessionContext?.session?.kernel,
 		// One listener for all: a grid that grows brings names nobody could listen to before.
 		watch(changed) {
 			model.on("change", changed);
@@ -108,13 +107,13 @@ function widgetStore(model) {
 			};
 		},
 		send: message => model.send(message),
-		ask: (type, at) =>
-			new Promise(resolve => {
-				const message = at ? {type, row: at[0], column: at[1]} : {type};
-				const waiting = asked.get(name(message)) ?? [];
-				asked.set(name(message), [...waiting, resolve]);
-				if (!waiting.length) model.send(message);
-			})
+		ask(type, at) {
+			const message = at ? {type, row: at[0], column: at[1]} : {type};
+			const answer = asked.get(name(message)) ?? Promise.withResolvers();
+			if (!asked.has(name(message))) model.send(message);
+			asked.set(name(message), answer);
+			return answer.promise;
+		}
 	};
 }
 
@@ -191,7 +190,7 @@ function makeOriginals(store) {
 
 /** The blanks around a run stay outside of its mark. @param {[string, string][]} parts */
 function marked(parts) {
-	const fragment = document.createDocumentFragment();
+	const fragment = new DocumentFragment();
 	for (const [kind, text] of parts) {
 		const words = text.trim();
 		const start = text.length - text.trimStart().length;
@@ -211,13 +210,8 @@ function without({title, reason, paid, next_step, state, offers}, act) {
 	const presses = offers.map(({label, price, key}) =>
 		button(join(" · ", label, price !== "no cost" && price), () => act(key), "", join(", ", label, price))
 	);
-	return make(
-		"div.told",
-		make("b", title || state),
-		make("span", reason),
-		make("small", join(" ", paid, next_step)),
-		make("p.buttons", ...presses)
-	);
+	const why = [make("b", title || state), make("span", reason), make("small", join(" ", paid, next_step))];
+	return make("div.told", ...why, make("p.buttons", ...presses));
 }
 
 /** @param {Choice} choice */
@@ -241,9 +235,10 @@ function makeMarks(choose) {
 	);
 	return {
 		els: [keep, reject, make("span.star-bar", {role: "group", "aria-label": "stars"}, ...stars)],
-		/** @param {Choice} choice */
-		draw(choice) {
+		/** @param {Choice} choice @param {boolean} hidden */
+		draw(choice, hidden) {
 			now = choice;
+			for (const el of this.els) el.hidden = hidden;
 			aria(keep, {pressed: now.mark === "keep"});
 			aria(reject, {pressed: now.mark === "reject"});
 			for (const [at, star] of stars.entries()) {
@@ -262,21 +257,32 @@ function drawTile(tile, row, fresh) {
 	const [width, height] = row.width ? [row.width, row.height] : [cell.width, cell.height];
 	vary(box, "ratio", width / height || 1);
 	if (tile.has) {
-		if (tile.near) box.append(picture(tile, fresh));
+		box.append(picture(tile, fresh));
 		if (veiled(tile)) box.append(make("span.veil", says.veil));
 		if (cell.warning) box.append(make("span.note", icon("note")));
 	} else {
 		box.append(without(cell, tile.act));
 	}
-	el.replaceChildren(box);
+	refill(el, box);
+}
+
+/** Put something else into an element, which keeps a focus in it. @param {HTMLElement} el @param {Element} content */
+function refill(el, content) {
+	const held = el.contains(document.activeElement);
+	el.replaceChildren(content);
+	if (held) el.focus();
 }
 
 /** The one that is there, or a new one. @param {Tile} tile @param {boolean} [fresh] it fades in */
 function picture(tile, fresh) {
 	const old = tile.el.querySelector("img");
 	if (old?.src === urlOf(tile)) return old;
-	const img = make(`img${fresh ? ".new" : ""}`, {src: urlOf(tile), alt: "", draggable: "false", decoding: "async"});
-	on(img, "animationend", () => img.classList.remove("qw-new"), {once: true});
+	// In a large grid the far ones have an address after the first painting, and load when they are scrolled to.
+	const img = make(`img${fresh ? ".new" : ""}`, {loading: "lazy", decoding: "async", alt: "", draggable: "false"});
+	const load = () => img.setAttribute("src", urlOf(tile));
+	if (Math.max(...tile.at) < 10) load();
+	else setTimeout(load, 300);
+	on(img, "animationend", () => img.classList.remove("qw-new"));
 	return img;
 }
 
@@ -295,48 +301,19 @@ function urlOf(tile) {
 function makeTile(store, at) {
 	const act = (/** @type {string} */ key) => store.send({type: "act", row: at[0], column: at[1], key});
 	const el = make("div.tile", {role: "gridcell", tabindex: -1});
-	return {el, at, cell: NO_CELL, bytes: undefined, has: false, url: "", near: false, revealed: false, seen: 0, act};
+	return {el, at, cell: NO_CELL, bytes: undefined, has: false, url: "", revealed: false, seen: 0, act};
 }
 
-/** Give a tile its picture, and the old one's memory back. @param {Tile} tile @param {Picture | undefined} bytes */
+/** Give a tile its picture, and the old one's memory back. @param {Tile} tile @param {Picture} [bytes] */
 function setPicture(tile, bytes) {
 	if (tile.url) URL.revokeObjectURL(tile.url);
 	Object.assign(tile, {bytes, has: Boolean(typeof bytes === "string" ? bytes : bytes?.byteLength), url: "", revealed: false});
 }
 
-/** The seconds of running tiles: one clock, while something runs. @param {() => Iterable<Tile>} tiles */
-function stopwatch(tiles) {
-	let timer = 0;
-	function tick() {
-		const now = Date.now() / 1000;
-		let busy = false;
-		for (const tile of tiles()) {
-			const {cell, el} = tile;
-			tile.seen = cell.state === "running" ? tile.seen || now : 0;
-			if (!tile.seen) continue;
-			busy = true;
-			const elapsed = now - cell.since;
-			const line = el.querySelector(".qw-state");
-			if (line) line.textContent = `${Math.floor(elapsed < 0 || elapsed > BELIEVABLE ? now - tile.seen : elapsed)} s`;
-		}
-		if (!busy) stop();
-		else timer ||= setInterval(tick, 1000);
-	}
-	const stop = () => {
-		clearInterval(timer);
-		timer = 0;
-	};
-	return {tick, stop};
-}
-
-/** Says the progress, not more often than one can listen. @param {HTMLElement} status */
-function speaker(status) {
-	let last = 0;
-	return (/** @type {Head} */ {running, said}) => {
-		if (running && Date.now() - last < SPOKEN_EVERY) return;
-		last = Date.now();
-		status.textContent = said;
-	};
+/** Do what a key does, if it does anything. @param {string} name @param {Presses} presses */
+function does(name, presses) {
+	presses[name]?.();
+	return name in presses;
 }
 
 /** @param {string} label */
@@ -357,14 +334,14 @@ function makeDialog(label, kind = label) {
 	};
 }
 
-/** The old way, too: where a page isn't secure there is no other. @param {string} text @param {HTMLElement} from */
-async function copy(text, from) {
+/** The old way, too: where a page isn't secure there is no other. @type {Copy} */
+async function copy(text, from, tell) {
 	const said = from.textContent ?? "";
 	let words = "copied";
 	try {
 		await navigator.clipboard.writeText(text);
 	} catch {
-		const area = make("textarea.hidden", {"aria-hidden": "true"});
+		const area = make("textarea.hidden", {"aria-hidden": true});
 		area.value = text;
 		from.after(area);
 		area.select();
@@ -372,25 +349,27 @@ async function copy(text, from) {
 		area.remove();
 		from.focus();
 	}
+	tell(words);
 	if (said === words) return;
 	from.textContent = words;
 	setTimeout(() => from.replaceChildren(said), 1500);
 }
 
-/** The ways to go on from a cell: each a cell to copy, its price beside it. @param {Store} store */
-function makeActions(store) {
+/** The ways to go on from a cell: each a cell to copy, its price beside it. @param {Store} store @param {() => Head} head */
+function makeActions(store, head) {
 	const {el, body, open} = makeDialog(says.go_on, "actions");
-	/** @param {Tile} tile @param {Head} head */
-	async function show(tile, head) {
-		const {prompt} = head.rows[tile.at[0]];
-		const {seed, label} = head.columns[tile.at[1]];
-		const copier = (/** @type {string} */ words, /** @type {string} */ text, name = words) => {
-			const press = button(words, () => copy(text, press), "", name);
-			return press;
-		};
+	/** @param {Tile} tile */
+	async function show(tile) {
+		const {prompt} = head().rows[tile.at[0]];
+		const {seed, label} = head().columns[tile.at[1]];
+		const copier = (/** @type {string} */ words, /** @type {string} */ text, name = words) =>
+			button(words, from => copy(text, from, tell), "", name);
+		// What lies behind a dialog isn't heard.
+		const said = make("div.hidden", {role: "status"});
+		const tell = (/** @type {string} */ words) => said.replaceChildren(words);
 		const list = make("div.list", {"aria-live": "polite"});
-		const copiers = make("p.buttons", seed && copier(says.copy_seed, seed), copier("copy the prompt", prompt));
-		body.replaceChildren(make("p.prompt", {dir: "auto"}, prompt), make("small", label), copiers, list);
+		const copiers = make("p.buttons", seed && copier(says.copy_seed, seed), copier(says.copy_prompt, prompt));
+		body.replaceChildren(make("p.prompt", {dir: "auto"}, prompt), make("small", label), copiers, list, said);
 		open();
 		const {actions = []} = (await store.ask("actions", tile.at)).content ?? {};
 		list.replaceChildren(
@@ -422,16 +401,24 @@ function makeHeader(store, ...press) {
 	const compare = button("Compare", press[0]);
 	const vote = button("Blind vote", press[1]);
 	const view = button("View", press[2], "", says.view);
-	const ask = (/** @type {boolean} */ asked) => {
-		stop.disabled = asked;
+	/** What hears a Stop while a cell keeps the kernel from hearing the page. @type {Kernel | "" | undefined} */
+	let kernel;
+	let stopping = false;
+	/** @param {boolean} asked */
+	function ask(asked) {
+		stopping = asked;
 		stop.textContent = asked ? "Stopping" : "Stop";
-	};
-	const halt = () => {
+		stop.title = asked ? says.stopping : kernel ? says.interrupt : says.stop;
+		aria(stop, {disabled: asked, label: stop.title});
+	}
+	function halt() {
+		if (stopping) return;
 		ask(true);
-		store.send({type: "stop"});
-	};
-	const stop = button("Stop", halt, "", says.stop);
-	const bar = make("div.bar", {role: "progressbar", "aria-label": "progress", "aria-valuemin": 0});
+		if (kernel) kernel.interrupt().catch(() => ask(false));
+		else store.send({type: "stop"});
+	}
+	const stop = button("Stop", halt);
+	const bar = make("div.bar", {role: "progressbar", "aria-label": "progress"});
 	const message = make("p.message", {role: "alert"});
 	const el = make("div.header", make("div.names", title, facts), make("p.buttons", badge, compare, vote, view, stop), message, bar);
 	return {
@@ -446,13 +433,14 @@ function makeHeader(store, ...press) {
 		/** @param {Head} head */
 		draw(head) {
 			title.textContent = head.title;
-			facts.textContent = head.line;
+			kernel = head.interrupt && store.kernel?.();
+			facts.textContent = join(" · ", head.line, !kernel && head.interrupt);
 			badge.textContent = head.provider;
 			badge.classList.toggle("qw-offline", head.offline);
-			if (!head.running) ask(false);
+			ask(head.running && (stopping || head.stopping));
 			message.hidden = !head.message;
 			if (message.textContent !== head.message) message.textContent = head.message;
-			stop.hidden = !head.stoppable;
+			stop.hidden = !head.stoppable && !kernel;
 			vote.hidden = head.rows.length < 2;
 			bar.hidden = !head.running;
 			const ended = head.done + head.failed;
@@ -466,6 +454,8 @@ function makeHeader(store, ...press) {
 function layOut(head, set) {
 	const found = {rows: new Map(), columns: new Map(), tabs: new Map()};
 	const tileAt = new Map();
+	/** @type {Set<number>} */
+	const shown = new Set();
 	for (const [row, data] of head.rows.entries())
 		for (const column of head.columns.keys()) {
 			const ids = /** @type {Ids} */ ({...data.ids, seed: column});
@@ -476,6 +466,7 @@ function layOut(head, set) {
 				return key;
 			});
 			tileAt.set(keys.join("|"), `${row},${column}`);
+			if (!keys.some(key => set.hidden.includes(key))) shown.add(row);
 		}
 	let hidden = 0;
 	const [rows, columns, tabs] = Object.entries(found).map(([side, lines]) => {
@@ -487,21 +478,19 @@ function layOut(head, set) {
 		return seen.sort((one, other) => place(one) - place(other));
 	});
 	const mark = JSON.stringify([rows, columns, tabs].map(lines => lines.map(({key}) => key)));
-	return {rows, columns, tabs, tileAt, hidden, mark};
+	return {rows, columns, tabs, tileAt, shown, hidden, mark};
 }
 
 /** What tells a line from its neighbours. @param {Head} head @param {Line} line @param {string} [but] without this axis */
 function lineLabel(head, {axes, row, column}, but) {
-	const {prompt, model, size} = head.rows[row];
-	/** @type {Words} */
-	const words = {prompt, model, size, seed: head.columns[column].label};
-	return join(" · ", ...axes.map(axis => axis !== but && (axis === "seed" || head.several.includes(axis)) && words[axis]));
+	const told = axes.filter(axis => axis !== but && (axis === "seed" || head.several.includes(axis)));
+	return join(" · ", ...told.map(axis => (axis === "seed" ? head.columns[column].label : head.rows[row][axis])));
 }
 
 /** One picture large, or several compared, under one shared lens. @param {Around} env */
 function makeCloser(env) {
 	let shown = /** @type {Tile[]} */ ([]);
-	let [mode, active, front, split, fitted, timer] = [0, 0, 0, 0.5, 0, 0];
+	let [mode, active, split, fitted, timer] = [0, 0, 0.5, 0, 0];
 	/** Its offset in parts of a pane: the same place in all of them. */
 	const lens = {scale: 1, x: 0, y: 0};
 	let panes = /** @type {HTMLElement[]} */ ([]);
@@ -509,7 +498,7 @@ function makeCloser(env) {
 	const images = new Map();
 
 	const stage = make("div.stage");
-	const divider = make("input.divider", {type: "range", min: 0, max: 100, step: 1, "aria-label": "divider"});
+	const divider = make("input.divider", {type: "range", "aria-label": "divider"});
 	const words = make("div.words", {"aria-live": "polite"});
 	const level = button("", () => fitOrActual(), "level", says.fit);
 	const modes = MODES.map((name, at) => button(name, () => setMode(at), "mode"));
@@ -518,19 +507,16 @@ function makeCloser(env) {
 	const pick = tool("pick", () => env.pick(shown[0]), says.pick_one);
 	const [back, forth] = ["previous", "next"].map((name, at) => tool(name, () => flip([0, 2 * at - 1])));
 	const goOn = tool("more", () => env.more(shown[active]), says.go_on);
-	const less = tool("minus", () => zoomBy(0.8), "zoom out");
-	const more = tool("plus", () => zoomBy(1.25), "zoom in");
-	const leave = tool("close", () => el.close());
 	const groups = [
 		[...marks.els, pick, goOn],
-		[less, level, more],
-		[back, forth, leave]
+		[tool("minus", () => zoomBy(0.8), "zoom out"), level, tool("plus", () => zoomBy(1.25), "zoom in")],
+		[back, forth, tool("close", () => el.close())]
 	].map(group => make("span", ...group));
-	const under = make("div.under", words, make("div.tools", modeBar, ...groups));
-	const el = make("dialog.dialog.closer", {"aria-label": "look closer", tabindex: -1}, stage, divider, under);
+	const tools = make("div.tools", modeBar, ...groups);
+	const el = make("dialog.dialog.closer", {tabindex: -1}, stage, divider, make("div.under", words, tools));
 	on(el, "close", () => {
 		if (el.open) return;
-		stop();
+		clearInterval(timer);
 		images.clear();
 		stage.replaceChildren();
 		env.closed(shown[active]);
@@ -539,17 +525,14 @@ function makeCloser(env) {
 		split = divider.valueAsNumber / 100;
 		apply();
 	});
-	const resized = new ResizeObserver(() => apply());
-	resized.observe(stage);
+	new ResizeObserver(() => apply()).observe(stage);
 
-	const stop = () => {
-		clearInterval(timer);
-		timer = 0;
-	};
 	const comparing = () => shown.length > 1;
 	const layered = () => comparing() && mode > 0;
 	const way = () => (layered() ? MODES[mode] : "");
 	const oneAtATime = () => ["hover", "blink"].includes(way());
+	/** Slider and difference are of two. */
+	const taking = () => (layered() && !oneAtATime() ? shown.slice(0, 2) : shown);
 	/** The scale at which a pixel of the picture is one of the screen. */
 	const actual = () => (fitted ? shown[0].cell.width / devicePixelRatio / fitted : 1);
 	const bounded = (/** @type {number} */ scale) => within(scale, Math.max(8, 4 * actual()), Math.min(1, actual()));
@@ -557,7 +540,7 @@ function makeCloser(env) {
 	/** @param {Tile[]} tiles */
 	function open(tiles) {
 		shown = tiles;
-		active = front = 0;
+		active = 0;
 		Object.assign(lens, {scale: 1, x: 0, y: 0});
 		if (!el.open) el.showModal();
 		el.focus();
@@ -566,7 +549,8 @@ function makeCloser(env) {
 	/** @param {number} at */
 	function setMode(at) {
 		mode = (at + MODES.length) % MODES.length;
-		front = 0;
+		// What keys and marks are about is seen.
+		if (active >= taking().length) active = 0;
 		draw();
 	}
 	function swap() {
@@ -583,11 +567,11 @@ function makeCloser(env) {
 	}
 	/** @param {number} at */
 	function bringForth(at) {
-		front = active = at;
+		active = at;
 		drawTools();
 		apply();
 	}
-	const showNext = () => bringForth((front + 1) % shown.length);
+	const showNext = () => bringForth((active + 1) % taking().length);
 
 	/** One image an open tile, so that flipping back shows it at once. @param {Tile} tile */
 	function imageOf(tile) {
@@ -604,7 +588,6 @@ function makeCloser(env) {
 		const reveal = () => {
 			tile.revealed = true;
 			draw();
-			el.focus();
 		};
 		return make(
 			`div.layer${veiled(tile) ? ".veiled" : ""}`,
@@ -615,32 +598,29 @@ function makeCloser(env) {
 	}
 	function draw() {
 		if (!el.open || !shown.every(Boolean)) return;
-		const groups = layered() ? [oneAtATime() ? shown : shown.slice(0, 2)] : shown.map(tile => [tile]);
+		const groups = layered() ? [taking()] : shown.map(tile => [tile]);
 		stage.className = `qw-stage qw-${comparing() ? `by-${MODES[mode].split(" ")[0]}` : shown[0].cell.state}`;
+		const held = stage.contains(document.activeElement);
 		const focused = panes.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+		const apart = comparing() && !layered();
 		panes = groups.map((tiles, at) => {
-			const apart = comparing() && !layered();
 			const own = apart ? {tabindex: 0, role: "group", "aria-label": `${LETTERS[at]}: ${tiles[0].cell.alt}`} : {};
 			const pane = make("div.pane", own, ...tiles.map(layer));
-			const take = () => {
-				if (apart && active !== at) {
-					active = at;
-					drawTools();
-				}
-			};
+			const take = () => apart && active !== at && bringForth(at);
 			on(pane, "focus", take);
 			on(pane, "pointerenter", take);
 			return pane;
 		});
 		stage.replaceChildren(...panes);
-		if (focused >= 0) panes[Math.min(focused, panes.length - 1)].focus();
-		if (way() !== "blink") stop();
-		else if (!timer && !matchMedia("(prefers-reduced-motion: reduce)").matches) timer = setInterval(showNext, BLINK_EVERY);
+		if (held) ((apart && panes[focused]) || el).focus();
+		clearInterval(timer);
+		if (way() === "blink" && !matchMedia("(prefers-reduced-motion: reduce)").matches) timer = setInterval(showNext, BLINK_EVERY);
 		drawTools();
 		apply();
 	}
 	function drawTools() {
 		if (!el.open) return;
+		const held = el.contains(document.activeElement);
 		const {rows, columns} = env.head();
 		aria(el, {label: comparing() ? `compare, ${MODES[mode]}` : "look closer"});
 		modeBar.hidden = !comparing();
@@ -649,7 +629,8 @@ function makeCloser(env) {
 		const seen = shown.map((tile, at) => {
 			const {cell} = tile;
 			const size = cell.warning || (tile.has && `${cell.width}×${cell.height}`);
-			const facts = join(" · ", columns[tile.at[1]].label, cell.cost, size, choiceWords(env.choices.of(tile.at)));
+			const aside = at >= taking().length && says.aside;
+			const facts = join(" · ", columns[tile.at[1]].label, cell.cost, size, choiceWords(env.choices.of(tile.at)), aside);
 			const {parts, whole} = rows[tile.at[0]];
 			const text = make("div", promptOf((!comparing() && whole) || parts), make("small", facts));
 			return make("div.line", comparing() && make("span.letter", LETTERS[at]), text);
@@ -657,12 +638,13 @@ function makeCloser(env) {
 		// Only when it is other words: a live region speaks of every change.
 		if (words.textContent !== seen.map(one => one.textContent).join("")) words.replaceChildren(...seen);
 		for (const [at, one] of [...words.children].entries()) one.classList.toggle("qw-active", at === active);
-		marks.draw(env.choices.of(shown[active].at));
+		marks.draw(env.choices.of(shown[active].at), columns[shown[active].at[1]].before);
 		pick.hidden = comparing();
 		aria(pick, {pressed: shown[0].el.matches(".qw-picked")});
 		// Not `disabled`: that would throw the focus, and the arrow keys, out of the dialog.
 		for (const [at, press] of [back, forth].entries())
 			aria(press, {disabled: shown.some(tile => env.step(tile, [0, 2 * at - 1]) === tile)});
+		if (held && !el.contains(document.activeElement)) el.focus();
 	}
 
 	/** Lay the lens over every pane. */
@@ -680,7 +662,7 @@ function makeCloser(env) {
 		lens.x = hold(lens.x, fitted, wide);
 		lens.y = hold(lens.y, fitted / ratio, high);
 		if (oneAtATime())
-			for (const [at, part] of [...children].entries()) /** @type {HTMLElement} */ (part).style.visibility = at === front ? "" : "hidden";
+			for (const [at, part] of [...children].entries()) /** @type {HTMLElement} */ (part).style.visibility = at === active ? "" : "hidden";
 		for (const [name, value] of Object.entries({...lens, split: `${split * 100}%`})) vary(stage, name, value);
 		divider.value = String(Math.round(split * 100));
 		stage.classList.toggle("qw-zoomed", lens.scale > 1.01);
@@ -689,36 +671,30 @@ function makeCloser(env) {
 	}
 	/** @param {number} offset @param {number} size @param {number} room */
 	const hold = (offset, size, room) => {
-		const limit = Math.max(0, (size * lens.scale - room) / 2) / room;
+		const limit = Math.max(0, (size * lens.scale) / room - 1) / 2;
 		return within(offset, limit, -limit);
 	};
-	/** Zoom so that what is under a point, or in the middle, stays there. */
-	function zoomBy(factor = 1, pane = panes[0], x = NaN, y = NaN) {
-		const box = pane.getBoundingClientRect();
-		const px = x - box.left - box.width / 2 || 0;
-		const py = y - box.top - box.height / 2 || 0;
-		const scale = bounded(lens.scale * factor);
-		const by = scale / lens.scale;
-		lens.x = (px - (px - lens.x * box.width) * by) / box.width;
-		lens.y = (py - (py - lens.y * box.height) * by) / box.height;
-		lens.scale = scale;
+	/** Zoom so that what is under a point, or in the middle, stays there. @param {number} factor @param {Point} [at] */
+	function zoomBy(factor, at = {x: NaN, y: NaN}) {
+		const box = (paneAt(at) ?? panes[0]).getBoundingClientRect();
+		const x = (at.x - box.left) / box.width - 0.5 || 0;
+		const y = (at.y - box.top) / box.height - 0.5 || 0;
+		const by = bounded(lens.scale * factor) / lens.scale;
+		Object.assign(lens, {scale: lens.scale * by, x: x - (x - lens.x) * by, y: y - (y - lens.y) * by});
 		apply();
 	}
-	function fitOrActual(pane = panes[0], x = NaN, y = NaN) {
-		zoomBy((Math.abs(lens.scale - 1) > 0.01 ? 1 : actual()) / lens.scale, pane, x, y);
+	/** @param {Point} [at] */
+	function fitOrActual(at) {
+		zoomBy((Math.abs(lens.scale - 1) > 0.01 ? 1 : actual()) / lens.scale, at);
 	}
 	/** @param {number} x @param {number} y  CSS pixels */
-	function pan(x, y, {clientWidth, clientHeight} = panes[0]) {
-		lens.x += x / clientWidth;
-		lens.y += y / clientHeight;
+	function pan(x, y) {
+		lens.x += x / panes[0].clientWidth;
+		lens.y += y / panes[0].clientHeight;
 		apply();
 	}
-	/** @param {{x: number, y: number}} point */
-	const paneAt = ({x, y}) =>
-		panes.find(pane => {
-			const box = pane.getBoundingClientRect();
-			return x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
-		});
+	/** @param {Point} point */
+	const paneAt = ({x, y}) => panes.find(pane => near(pane.getBoundingClientRect(), new DOMRect(x, y)));
 
 	/** @type {Map<number, PointerEvent>} */
 	const fingers = new Map();
@@ -727,12 +703,11 @@ function makeCloser(env) {
 		const [one, other = one] = fingers.values();
 		return {x: (one.x + other.x) / 2, y: (one.y + other.y) / 2, far: Math.hypot(one.x - other.x, one.y - other.y)};
 	};
-	const turn = (/** @type {WheelEvent} */ event) => {
+	on(stage, "wheel", event => {
 		event.preventDefault();
-		zoomBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), paneAt(event), event.x, event.y);
-	};
-	on(stage, "wheel", turn, {passive: false});
-	on(stage, "dblclick", event => fitOrActual(paneAt(event), event.x, event.y));
+		zoomBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event);
+	});
+	on(stage, "dblclick", fitOrActual);
 	on(stage, "pointerdown", event => {
 		if (event.button || (event.target instanceof Element && event.target.closest("button"))) return;
 		stage.setPointerCapture(event.pointerId);
@@ -745,7 +720,7 @@ function makeCloser(env) {
 		const box = stage.getBoundingClientRect();
 		if (way() === "hover" && !fingers.size) {
 			const zone = within(Math.floor(((event.x - box.left) / box.width) * shown.length), shown.length - 1);
-			if (zone !== front) bringForth(zone);
+			if (zone !== active) bringForth(zone);
 		}
 		if (!fingers.has(event.pointerId)) return;
 		const before = middle();
@@ -756,14 +731,16 @@ function makeCloser(env) {
 			apply();
 		} else {
 			pan(now.x - before.x, now.y - before.y);
-			if (before.far && now.far) zoomBy(now.far / before.far, paneAt(event), now.x, now.y);
+			if (before.far && now.far) zoomBy(now.far / before.far, now);
 		}
 	});
 	on(stage, "pointerup", event => {
-		const across = event.x - from.x;
-		const level = Math.abs(across) > Math.max(60, Math.abs(event.y - from.y));
-		if (level && event.pointerType === "touch" && !from.many && !from.sliding && lens.scale <= 1.01) flip([0, across < 0 ? 1 : -1]);
-		fingers.delete(event.pointerId);
+		const [across, down] = [event.x - from.x, event.y - from.y].map(Math.abs);
+		const finger = event.pointerType === "touch" && !from.many && !from.sliding;
+		if (finger && across > Math.max(60, down) && lens.scale <= 1.01) flip([0, event.x < from.x ? 1 : -1]);
+		// A finger can't hover, and where motion is unwanted nothing blinks.
+		const tapped = fingers.delete(event.pointerId) && Math.max(across, down) < 8;
+		if (tapped && oneAtATime() && (finger || way() === "blink")) showNext();
 	});
 	on(stage, "pointercancel", event => fingers.delete(event.pointerId));
 
@@ -771,23 +748,21 @@ function makeCloser(env) {
 	function key(name, shiftKey) {
 		const by = STEPS[name];
 		const chosen = chosenBy(name, env.choices.of(shown[active].at));
-		/** @type {Presses} */
-		const presses = {
+		if (chosen) env.choose(shown[active], chosen);
+		else if (by && shiftKey) pan(-Math.sign(by[1]) * 60, -Math.sign(by[0]) * 60);
+		else if (by) flip(by);
+		if (chosen || by) return true;
+		return does(name, {
 			"+": () => zoomBy(1.25),
 			"-": () => zoomBy(0.8),
-			f: () => fitOrActual(),
+			f: fitOrActual,
 			".": () => env.more(shown[active]),
 			z: () => el.close(),
 			Escape: () => el.close(),
 			m: () => comparing() && setMode(mode + 1),
 			c: () => comparing() && swap(),
 			" ": () => (comparing() ? layered() && showNext() : env.pick(shown[0]))
-		};
-		if (chosen) env.choose(shown[active], chosen);
-		else if (by && shiftKey) pan(-Math.sign(by[1]) * 60, -Math.sign(by[0]) * 60);
-		else if (by) flip(by);
-		else presses[name]?.();
-		return Boolean(chosen || by || presses[name]);
+		});
 	}
 	return {
 		el,
@@ -796,10 +771,7 @@ function makeCloser(env) {
 		drawTools,
 		key,
 		shows: (/** @type {Tile} */ tile) => shown.includes(tile),
-		stop: () => {
-			stop();
-			resized.disconnect();
-		}
+		stop: () => clearInterval(timer)
 	};
 }
 
@@ -813,13 +785,10 @@ function winTable(votes) {
 	return rows.sort((one, other) => other.share - one.share || one.row - other.row);
 }
 
-/** Two pictures of one seed, nothing said of which is which.
- * @param {() => Head} head @param {(row: number, column: number) => Tile | undefined} tileOf
- * @param {ChoiceBook} choices @param {Originals} originals */
-function makeVote(head, tileOf, choices, originals) {
+/** Two pictures of one seed, nothing said of which is which. @type {MakeVote} */
+function makeVote(head, inView, tileOf, choices, originals) {
 	const {el, body, open} = makeDialog("blind vote", "vote");
 	let pairs = /** @type {Pair[]} */ ([]);
-	let asking = false;
 	let count = 0;
 	/** @param {number} row */
 	const name = row => join(" · ", head().rows[row]?.prompt, head().rows[row]?.note);
@@ -835,8 +804,13 @@ function makeVote(head, tileOf, choices, originals) {
 		return make("table", caption, make("thead", make("tr", make("td"), ...heads)), make("tbody", ...body));
 	}
 	function show() {
-		asking = false;
-		const boxes = head().rows.map((_, row) => make("input", {type: "checkbox", checked: true, "aria-label": name(row)}));
+		pairs = [];
+		const {rows} = head();
+		const seen = [...inView()];
+		// At first of one size: a shape would tell which is which.
+		const alike = seen.filter(row => rows[row].size === rows[seen[0]].size);
+		const first = alike.length > 1 ? alike : seen;
+		const boxes = rows.map((_, row) => make("input", {type: "checkbox", checked: first.includes(row), "aria-label": name(row)}));
 		const start = button(
 			"Start",
 			() => {
@@ -856,10 +830,9 @@ function makeVote(head, tileOf, choices, originals) {
 		open();
 	}
 	function next() {
-		asking = pairs.length > 0;
-		const end = count > 0 ? says.all : count ? "Enough." : says.no_pair;
-		if (asking) ask();
-		else body.replaceChildren(make("p", {role: "status"}, end), table(), button("Again", show));
+		const why = count > 0 ? says.all : count ? "Enough." : says.no_pair;
+		if (pairs.length) ask();
+		else body.replaceChildren(make("p", {role: "status"}, why), table(), button("Again", show));
 		el.focus();
 	}
 	function ask() {
@@ -875,14 +848,19 @@ function makeVote(head, tileOf, choices, originals) {
 			return button(img, () => vote(row), "side", `the ${side} one is better`);
 		});
 		const end = () => {
-			pairs = [];
-			count = -1;
+			[pairs, count] = [[], -1];
 			next();
 		};
 		const enough = button("enough", end, "", says.enough);
 		const where = make("small", {role: "status"}, `pair ${count - pairs.length + 1} of ${count}`);
-		const tie = button("a tie", () => vote(-1));
-		body.replaceChildren(make("div.pair", ...buttons), make("p.buttons", where, tie, button("skip", skip), enough));
+		const choose = make(
+			"p.buttons",
+			where,
+			button("a tie", () => vote(-1)),
+			button("skip", skip),
+			enough
+		);
+		body.replaceChildren(make("div.pair", ...buttons), choose);
 	}
 	function skip() {
 		pairs.shift();
@@ -897,11 +875,7 @@ function makeVote(head, tileOf, choices, originals) {
 	/** @param {string} name */
 	function key(name) {
 		const [left, right] = pairs[0]?.sides ?? [];
-		/** @type {Presses} */
-		const presses = {ArrowLeft: () => vote(left), ArrowRight: () => vote(right), ArrowDown: () => vote(-1), s: skip};
-		if (!asking || !presses[name]) return false;
-		presses[name]();
-		return true;
+		return pairs.length > 0 && does(name, {ArrowLeft: () => vote(left), ArrowRight: () => vote(right), ArrowDown: () => vote(-1), s: skip});
 	}
 	return {el, show, key};
 }
@@ -909,6 +883,13 @@ function makeVote(head, tileOf, choices, originals) {
 /** @param {string[]} line */
 const keyLine = ([names, does]) => make("span", ...names.split(" ").map(name => make("kbd", name)), does);
 
+/** Keys that fields and buttons have for themselves. @type {[field: string, keys: RegExp][]} */
+const OWN = [
+	["select", /^(?!\?|Escape)/],
+	["[type=range]", /^(Arrow|Home|End|Page)/],
+	["button, [type=checkbox]", /^ $/],
+	["button", /^Enter$/]
+];
 /** @type {{[key: string]: Place}} Steps in rows and columns. */
 const STEPS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -Infinity], End: [0, Infinity]};
 
@@ -935,34 +916,35 @@ export function mount(store, host) {
 	const headers = new Map();
 	let picks = /** @type {Tile[]} */ ([]);
 	let drawn = /** @type {Head} */ (/** @type {unknown} */ (undefined));
-	let layout = /** @type {Layout} */ ({rows: [], columns: [], tabs: [], tileAt: new Map(), hidden: 0, mark: ""});
+	let layout = /** @type {Layout} */ ({rows: [], columns: [], tabs: [], tileAt: new Map(), shown: new Set(), hidden: 0, mark: ""});
 	let current = /** @type {Place} what Tab comes to; -1 is a header */ ([0, 0]);
-	let [frame, sharper, later] = [0, 0, 0];
+	let [frame, sharper, ticking, spoken] = [0, 0, 0, 0];
 	let set = asItWas();
 
 	const choices = makeChoices(store);
 	const originals = makeOriginals(store);
 	const header = makeHeader(store, compare, () => vote.show(), showView);
 	const tabList = make("div.tabs", {role: "tablist", "aria-label": "tabs"});
-	const grid = make("div.grid", {role: "grid", "aria-multiselectable": "true"});
+	const grid = make("div.grid", {role: "grid", "aria-multiselectable": true});
 	const scroller = make("div.scroll", grid);
 	const status = make("div.hidden", {role: "status"});
 	const said = make("div.hidden.said", {"aria-live": "polite"});
 	const tell = (/** @type {string} */ words) => said.replaceChildren(words);
-	const size = make("input", {type: "range", min: 0, max: 100, step: 1, value: 0, "aria-label": says.size});
-	const actions = makeActions(store);
+	const size = make("input", {type: "range", value: 0, "aria-label": says.size});
+	const head = () => drawn;
+	const actions = makeActions(store, head);
 	const tileHere = (/** @type {number[]} */ ...at) => tiles.get(at.join());
-	const vote = makeVote(() => drawn, tileHere, choices, originals);
+	const vote = makeVote(head, () => layout.shown, tileHere, choices, originals);
 	const view = makeDialog("view");
 	const help = makeDialog("keys");
 	help.body.append(...Object.entries(keys).map(([name, lines]) => make("section", make("h2", name), ...lines.map(keyLine))));
 	const closer = makeCloser({
-		head: () => drawn,
+		head,
 		choices,
 		originals,
 		choose,
 		pick,
-		more: goOn,
+		more: actions.show,
 		moved: tile => select(places.get(tile) ?? current),
 		closed: tile => elAt(places.get(tile) ?? current)?.focus(),
 		step(tile, [down, right]) {
@@ -978,62 +960,56 @@ export function mount(store, host) {
 		button(keyLine(["?", "all keys"]), help.open, "plain", "all keys"),
 		make("label.size", icon("minus"), size, icon("plus"))
 	);
-	const root = make(
-		"div.viewer",
-		{tabindex: -1},
-		header.el,
-		tabList,
-		scroller,
-		footer,
-		status,
-		said,
-		closer.el,
-		actions.el,
-		vote.el,
-		view.el,
-		help.el
-	);
 	const dialogs = [actions, vote, view, help];
+	const windows = [closer, ...dialogs].map(({el}) => el);
+	const root = make("div.viewer", {tabindex: -1}, header.el, tabList, scroller, footer, status, said, ...windows);
 	// What had the focus may be on another tab by now.
 	const keepFocus = () => root.contains(document.activeElement) || refocus();
 	for (const {el} of dialogs) on(el, "close", keepFocus);
-	const clock = stopwatch(() => tiles.values());
-	const say = speaker(status);
+	/** The seconds of running tiles: one clock, while something runs. */
+	function tick() {
+		const now = Date.now() / 1000;
+		clearInterval(ticking);
+		for (const tile of tiles.values()) {
+			const {cell, el} = tile;
+			tile.seen = cell.state === "running" ? tile.seen || now : 0;
+			const elapsed = now - cell.since;
+			const line = tile.seen && el.querySelector(".qw-state");
+			if (line) line.textContent = `${Math.floor(elapsed < 0 || elapsed > BELIEVABLE ? now - tile.seen : elapsed)} s`;
+		}
+		if ([...tiles.values()].some(({seen}) => seen)) ticking = setInterval(tick, 1000);
+	}
+	/** Says the progress, not more often than one can listen. */
+	function say() {
+		if (drawn.running && Date.now() - spoken < SPOKEN_EVERY) return;
+		spoken = Date.now();
+		status.textContent = drawn.said;
+	}
 
 	// The strips of small actions: one of each, where the pointer or the focus is.
-	const marks = makeMarks(chosen => stripTile && choose(stripTile, chosen));
-	let stripTile = /** @type {Tile | undefined} */ (undefined);
-	/** @type {OnTile} */
-	const onStrip = act => () => stripTile && act(stripTile);
-	const seedChip = button("", () => stripTile && copy(drawn.columns[stripTile.at[1]].seed, seedChip), "chip", says.copy_seed);
-	const picker = tool("pick", onStrip(pick), says.pick_one, "pick");
-	const strip = make("div.strip", ...marks.els, seedChip, picker, tool("more", onStrip(goOn), says.go_on, "go"));
-	let stripHeader = /** @type {HTMLElement | null} */ (null);
-	/** @type {OnPlace} */
-	const onHeader = act => () => stripHeader && act(placeOf(stripHeader));
-	const moveBy = (/** @type {number} */ by) => onHeader(at => move(at, by));
-	const [back, forth] = [tool("previous", moveBy(-1), "move back"), tool("next", moveBy(1), "move on")];
-	const headStrip = make("div.head-strip", back, forth, tool("hide", onHeader(hide)));
+	let stripTile = /** @type {Tile} */ (/** @type {unknown} */ (undefined));
+	let stripHeader = /** @type {HTMLElement} */ (/** @type {unknown} */ (undefined));
+	const marks = makeMarks(chosen => choose(stripTile, chosen));
+	const seedChip = button("", from => copy(drawn.columns[stripTile.at[1]].seed, from, tell), "chip", says.copy_seed);
+	const strip = make(
+		"div.strip",
+		...marks.els,
+		seedChip,
+		tool("pick", () => pick(stripTile), says.pick_one, "pick"),
+		tool("more", () => actions.show(stripTile), says.go_on, "go")
+	);
+	const back = tool("previous", () => move(placeOf(stripHeader), -1), "move back");
+	const forth = tool("next", () => move(placeOf(stripHeader), 1), "move on");
+	const headStrip = make(
+		"div.head-strip",
+		back,
+		forth,
+		tool("hide", () => hide(placeOf(stripHeader)))
+	);
 	for (const one of [strip, headStrip]) {
 		// Pressed, it leaves the focus where it is: the strip may go, and the focus with it.
 		on(one, "mousedown", event => event.preventDefault());
 		for (const press of one.querySelectorAll("button")) press.tabIndex = -1;
-	}
-
-	/** @param {Tile} tile */
-	function comeNear(tile) {
-		approach.unobserve(tile.el);
-		if (tile.has && !tile.near) tile.el.firstElementChild?.prepend(picture(tile));
-		tile.near = true;
-	}
-	// Of a large grid those in view have their pictures first, then the others.
-	const approach = new IntersectionObserver(seen => {
-		for (const {isIntersecting, target} of seen) if (isIntersecting) comeNear(/** @type {Tile} */ (tileOf(target)));
-	});
-	function fetchFar() {
-		const far = [...places.keys()].filter(({near}) => !near);
-		for (const tile of far.slice(0, FETCHED_AT_ONCE)) comeNear(tile);
-		if (far.length) later = setTimeout(fetchFar, FETCH_EVERY);
 	}
 
 	const elAt = (/** @type {Place} */ [row, column]) =>
@@ -1051,10 +1027,6 @@ export function mount(store, host) {
 	const itemOf = target => (target instanceof Element ? target.closest(".qw-row > [tabindex]") : null);
 	const tileOf = (/** @type {Element | null} */ el) => (el?.classList.contains("qw-tile") ? tileAt(placeOf(el)) : undefined);
 
-	/** @param {Tile} tile */
-	function goOn(tile) {
-		actions.show(tile, drawn);
-	}
 	const refocus = () => elAt(current)?.focus();
 	/** Make `at` the one tab stop. @param {Place} at */
 	function select(at) {
@@ -1072,7 +1044,8 @@ export function mount(store, host) {
 	}
 	/** @param {Tile} tile @param {Chosen} chosen */
 	function choose(tile, chosen) {
-		if (!tile.has) return;
+		// What was there before is nothing to choose among.
+		if (!tile.has || drawn.columns[tile.at[1]].before) return;
 		choices.choose(tile.at, chosen);
 		refresh();
 		tell(choiceWords(choices.of(tile.at)) || says.nothing);
@@ -1098,14 +1071,14 @@ export function mount(store, host) {
 		if (tile.cell.state === "blank") return;
 		if (veiled(tile)) {
 			tile.revealed = true;
-			drawTile(tile, drawn.rows[tile.at[0]]);
 			dress(tile, true);
 		} else closer.open([tile]);
 	}
 
-	/** @param {Tile} tile @param {boolean} [anew] */
-	function dress(tile, anew) {
+	/** @param {Tile} tile @param {boolean} [anew] @param {boolean} [fresh] */
+	function dress(tile, anew, fresh) {
 		const {el, cell, at} = tile;
+		if (anew) drawTile(tile, drawn.rows[at[0]], fresh);
 		const choice = choices.of(at);
 		const words = choiceWords(choice);
 		const letter = LETTERS[picks.indexOf(tile)] ?? "";
@@ -1132,8 +1105,8 @@ export function mount(store, host) {
 	/** @param {Tile} tile */
 	function putStrip(tile) {
 		stripTile = tile;
-		marks.draw(choices.of(tile.at));
-		const {label, seed} = drawn.columns[tile.at[1]];
+		const {label, seed, before} = drawn.columns[tile.at[1]];
+		marks.draw(choices.of(tile.at), before);
 		seedChip.hidden = !seed;
 		if (seedChip.textContent !== "copied") seedChip.textContent = label;
 		const box = tile.el.firstElementChild;
@@ -1197,8 +1170,7 @@ export function mount(store, host) {
 			const {buffers} = await store.ask("page");
 			if (!buffers.length) return;
 			const href = URL.createObjectURL(new Blob(buffers, {type: "text/html"}));
-			const link = make("a", {href, download: `${drawn.title}.html`});
-			link.click();
+			make("a", {href, download: `${drawn.title}.html`}).click();
 			URL.revokeObjectURL(href);
 		});
 		view.body.replaceChildren(...selects, make("p.buttons", button("As it was", reset), save));
@@ -1206,11 +1178,10 @@ export function mount(store, host) {
 	}
 	/** From 0, as wide as fits well, and small, to 100, one picture across. @param {number} value */
 	function setZoom(value) {
-		const zoom = within(value, 100);
-		set.zoom = zoom;
-		size.value = String(zoom);
-		grid.classList.toggle("qw-sized", zoom > 0);
-		vary(grid, "zoom", (zoom / 100) ** 1.6);
+		set.zoom = within(value, 100);
+		size.value = String(set.zoom);
+		grid.classList.toggle("qw-sized", set.zoom > 0);
+		vary(grid, "zoom", (set.zoom / 100) ** 1.6);
 		limitTiles();
 		keep();
 		elAt(current)?.scrollIntoView({block: "nearest", inline: "nearest"});
@@ -1251,13 +1222,16 @@ export function mount(store, host) {
 		if (line.axes.includes("prompt")) {
 			inside.append(promptOf(row.parts, "brief"), row.whole ? promptOf(row.whole, "whole") : "", note && make("small", note));
 			if (drawn.take && el.matches(".qw-row-header")) {
-				const press = button(drawn.take, () => take(line.row), "take");
-				press.tabIndex = -1;
-				inside.append(press);
+				inside.append(
+					Object.assign(
+						button(drawn.take, () => take(line.row), "take"),
+						{tabIndex: -1}
+					)
+				);
 			}
 		} else inside.append(make("span.label", {dir: "auto"}, lineLabel(drawn, line) || "all"));
 		if (el === stripHeader) inside.append(headStrip);
-		el.replaceChildren(inside);
+		refill(el, inside);
 	}
 	function keep() {
 		try {
@@ -1296,22 +1270,14 @@ export function mount(store, host) {
 		const corner = make("div.column-header", {role: "gridcell"});
 		grid.replaceChildren(make("div.row.top", {role: "row"}, corner, ...columns.map(line => headerOf("column", line))), ...body);
 		vary(grid, "columns", columns.length);
-		approach.disconnect();
-		for (const tile of places.keys())
-			if (places.size <= MANY) comeNear(tile);
-			else if (!tile.near) approach.observe(tile.el);
-		clearTimeout(later);
-		later = setTimeout(fetchFar, FETCH_AFTER);
+
 		tabList.hidden = tabs.length < 2;
 		const presses = tabs.map(line => {
 			const on = line.key === set.tab;
 			const label = lineLabel(drawn, line);
 			const press = button(label, () => showTab(line.key));
-			press.role = "tab";
-			press.dir = "auto";
-			press.tabIndex = on ? 0 : -1;
 			aria(press, {selected: on});
-			return press;
+			return Object.assign(press, {role: "tab", dir: "auto", tabIndex: on ? 0 : -1});
 		});
 		tabList.replaceChildren(...presses);
 		for (const el of grid.querySelectorAll('[tabindex="0"]')) el.setAttribute("tabindex", "-1");
@@ -1331,8 +1297,7 @@ export function mount(store, host) {
 
 	/** Another grid has come. */
 	function forget() {
-		closer.el.close();
-		for (const {el} of dialogs) el.close();
+		for (const el of windows) el.close();
 		set = recall(drawn.run_id);
 		setZoom(set.zoom);
 		picks = [];
@@ -1345,19 +1310,20 @@ export function mount(store, host) {
 		const head = store.head();
 		if (!head) return;
 		const before = drawn;
+		const held = root.contains(document.activeElement);
 		drawn = head;
 		if (head !== before) {
 			const other = head.run_id !== before?.run_id;
 			if (other) forget();
 			for (const [key, tile] of tiles) {
 				if (!other && tile.at[0] < head.rows.length && tile.at[1] < head.columns.length) continue;
-				setPicture(tile, undefined);
+				setPicture(tile);
 				tiles.delete(key);
 			}
 			for (const row of head.rows.keys())
 				for (const column of head.columns.keys()) if (!tileHere(row, column)) tiles.set(`${row},${column}`, makeTile(store, [row, column]));
 			header.draw(head);
-			say(head);
+			say();
 			arrange(!other && head.rows.length === before?.rows.length && head.columns.length === before.columns.length);
 		}
 		let anew = false;
@@ -1372,12 +1338,12 @@ export function mount(store, host) {
 				originals.drop(tile);
 				setPicture(tile, bytes);
 			}
-			drawTile(tile, head.rows[cell.row], Boolean(before));
-			dress(tile, true);
+			dress(tile, true, Boolean(before));
 		}
 		refresh();
 		if (anew) closer.draw();
-		clock.tick();
+		if (held) keepFocus();
+		tick();
 	}
 
 	function limitTiles() {
@@ -1399,55 +1365,47 @@ export function mount(store, host) {
 		else if (name === "Enter") look(tile);
 		else if (name === " ") pick(tile);
 		else if (chosen) choose(tile, chosen);
-		else if (name === ".") goOn(tile);
+		else if (name === ".") actions.show(tile);
 		else return false;
 		return true;
 	}
-	/** @type {Presses} */
-	const anyKeys = {
-		"?": help.open,
-		c: compare,
-		v: showView,
-		b: () => drawn.rows.length > 1 && vote.show(),
-		"+": () => setZoom(set.zoom + 10),
-		"-": () => setZoom(set.zoom - 10),
-		Escape: () => {
-			picks = [];
-			refresh();
-		}
-	};
+	/** @param {string} name */
+	const onAnyKey = name =>
+		does(name, {
+			"?": help.open,
+			c: compare,
+			v: showView,
+			b: () => drawn.rows.length > 1 && vote.show(),
+			"+": () => setZoom(set.zoom + 10),
+			"-": () => setZoom(set.zoom - 10),
+			Escape: () => {
+				picks = [];
+				refresh();
+			}
+		});
 	/** @param {KeyboardEvent} event */
 	function onKey(event) {
 		const target = /** @type {Element} */ (event.composedPath()[0]);
 		// The host's shortcuts would delete the cell below the widget; Ctrl+S and its like it may have.
-		if (!root.contains(target) || ((event.ctrlKey || event.metaKey) && event.key !== "Enter")) return;
+		const control = event.ctrlKey || event.metaKey;
+		if (!root.contains(target) || (control && event.key !== "Enter")) return;
 		event.stopPropagation();
-		if (event.altKey || event.ctrlKey || event.metaKey) return;
+		if (event.altKey || control) return;
 		const name = event.key.length > 1 ? event.key : event.key.toLowerCase().replace("=", "+");
-		// Fields and buttons have keys of their own.
-		if (target.matches("input, select") && !["?", "Escape"].includes(name)) return;
-		if (target.matches("button") && (name === "Enter" || name === " ")) return;
+		if (OWN.some(([field, own]) => target.matches(field) && own.test(name))) return;
 		const dialog = dialogs.find(({el}) => el.open)?.el;
 		let taken = false;
 		if (dialog) {
-			taken = dialog === vote.el && vote.key(name);
-			if (name === "Escape") {
-				dialog.close();
-				taken = true;
-			}
+			taken = (dialog === vote.el && vote.key(name)) || does(name, {Escape: () => dialog.close()});
 		} else if (closer.el.open) {
 			taken = closer.key(name, event.shiftKey);
 			if (name === "?") help.open();
 		} else if (target.getAttribute("role") === "tab" && STEPS[name]) {
 			const {tabs} = layout;
-			showTab(tabs[within(tabs.findIndex(({key}) => key === set.tab) + Math.sign(STEPS[name][0] + STEPS[name][1]), tabs.length - 1)].key);
+			showTab(tabs[within([...tabList.children].indexOf(target) + Math.sign(STEPS[name][0] + STEPS[name][1]), tabs.length - 1)].key);
 			taken = true;
 		} else {
-			taken = itemOf(target) === target && onGridKey(name, event.shiftKey, target);
-			if (!taken && anyKeys[name]) {
-				anyKeys[name]();
-				taken = true;
-			}
+			taken = (itemOf(target) === target && onGridKey(name, event.shiftKey, target)) || onAnyKey(name);
 		}
 		if (taken) event.preventDefault();
 	}
@@ -1472,7 +1430,7 @@ export function mount(store, host) {
 	/** @param {HTMLElement | null} item */
 	function showStrip(item) {
 		const tile = tileOf(item);
-		if (tile?.cell && tile.cell.state !== "blank") putStrip(tile);
+		if (tile && tile.cell.state !== "blank") putStrip(tile);
 		else if (item?.matches(".qw-row-header, .qw-column-header")) {
 			stripHeader = item;
 			const inside = /** @type {HTMLElement} */ (item.firstElementChild);
@@ -1482,7 +1440,8 @@ export function mount(store, host) {
 		}
 	}
 	on(size, "input", () => setZoom(size.valueAsNumber));
-	on(scroller, "scroll", sharpen, {passive: true});
+	on(scroller, "scroll", sharpen);
+	on(grid, "load", sharpen, true);
 	const unwatch = store.watch(() => {
 		choices.settle();
 		frame ||= requestAnimationFrame(draw);
@@ -1495,12 +1454,11 @@ export function mount(store, host) {
 		removeEventListener("keydown", onKey, true);
 		cancelAnimationFrame(frame);
 		cancelAnimationFrame(sharper);
-		clearTimeout(later);
-		approach.disconnect();
-		clock.stop();
+
+		clearInterval(ticking);
 		closer.stop();
 		originals.clear();
-		for (const tile of tiles.values()) setPicture(tile, undefined);
+		for (const tile of tiles.values()) setPicture(tile);
 		root.remove();
 	};
 }
