@@ -277,11 +277,12 @@ function refill(el, content) {
 function picture(tile, fresh) {
 	const old = tile.el.querySelector("img");
 	if (old?.src === urlOf(tile)) return old;
-	// In a large grid the far ones have an address after the first painting, and load when they are scrolled to.
-	const img = make(`img${fresh ? ".new" : ""}`, {loading: "lazy", decoding: "async", alt: "", draggable: "false"});
+	// In a large grid the far ones come after the first painting, when they are scrolled to.
+	const far = Math.max(...tile.at) > 9;
+	const img = make(`img${fresh ? ".new" : ""}`, {loading: far && "lazy", decoding: "async", alt: "", draggable: "false"});
 	const load = () => img.setAttribute("src", urlOf(tile));
-	if (Math.max(...tile.at) < 10) load();
-	else setTimeout(load, 300);
+	if (far) setTimeout(load, 300);
+	else load();
 	on(img, "animationend", () => img.classList.remove("qw-new"));
 	return img;
 }
