@@ -216,3 +216,17 @@ type Make = <const What extends string>(
 	what: What,
 	...parts: (Node | string | number | boolean | undefined | {[name: string]: unknown})[]
 ) => Made<What>;
+type Vary = (el: HTMLElement, name: string, value: unknown) => void;
+type Aria = (el: Element, values: {[name: string]: unknown}) => void;
+type Join = (by: string, ...words: unknown[]) => string;
+type Near = (one: DOMRect, other: DOMRect) => boolean;
+type Within = (value: number, last: number, first?: number) => number;
+type Plural = (count: number, word: string) => string;
+type Refill = (el: HTMLElement, content: Element) => void;
+type Without = (cell: Cell, act: Tile["act"]) => HTMLElement;
+type DrawTile = (tile: Tile, row: Row, fresh?: boolean) => void;
+type ChosenBy = (key: string, choice: Choice) => Chosen | undefined;
+type LayOut = (head: Head, set: Settings) => Layout;
+/** `but`: without this axis. */
+type LineLabel = (head: Head, line: Line, but?: string) => string;
+type OnGridKey = (name: string, shift: boolean, target: Element) => boolean;

@@ -13,7 +13,6 @@ const SPOKEN_EVERY = 4000;
 /** Two changes a second: WCAG 2.3.1 draws the line at three flashes. */
 const BLINK_EVERY = 500;
 const ORIGINALS_KEPT = 12;
-
 const LETTERS = "ABCDEF";
 /** What a place is until the store says more. */
 const NO_CELL = /** @type {Cell} */ ({state: "blank"});
@@ -54,22 +53,22 @@ function button(content, press, kind = "", label = String(content)) {
 
 /** @type {On} */
 const on = (el, name, act, capture) => el.addEventListener(name, act, capture);
-/** @param {Element} el @param {{[name: string]: unknown}} values */
+/** @type {Aria} */
 const aria = (el, values) => {
 	for (const [name, value] of Object.entries(values)) el.setAttribute(`aria-${name}`, String(value));
 };
-/** @param {HTMLElement} el @param {string} name @param {unknown} value */
+/** @type {Vary} */
 const vary = (el, name, value) => el.style.setProperty(`--qw-${name}`, String(value));
-/** Those that are there. @param {string} by @param {...unknown} words */
+/** Those that are there. @type {Join} */
 const join = (by, ...words) => words.filter(Boolean).join(by);
 
 /** @type {Tool} */
 const tool = (name, press, label = name, kind = "") => button(icon(name), press, `round.${kind}`, label);
-/** @param {DOMRect} one @param {DOMRect} other */
+/** @type {Near} */
 const near = (one, other) => one.bottom > other.top && one.top < other.bottom && one.right > other.left && one.left < other.right;
-/** @param {number} value @param {number} last */
+/** @type {Within} */
 const within = (value, last, first = 0) => Math.max(first, Math.min(value, last));
-/** @param {number} count @param {string} word */
+/** @type {Plural} */
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 /** @template T @param {T[]} list @returns {T[]} */
 function shuffle(list) {
@@ -203,7 +202,7 @@ function marked(parts) {
 /** @param {Row["parts"]} parts */
 const promptOf = (parts, kind = "") => make(`div.prompt.${kind}`, {dir: "auto"}, marked(parts));
 
-/** What a cell without a picture says, and what it offers. @param {Cell} cell @param {Tile["act"]} act */
+/** What a cell without a picture says, and what it offers. @type {Without} */
 function without({title, reason, paid, next_step, state, offers}, act) {
 	if (!title && !reason && !offers.length)
 		return make("div.rest", state === "running" && icon("clock"), make("span.state", says[state] ?? state));
@@ -218,7 +217,7 @@ function without({title, reason, paid, next_step, state, offers}, act) {
 const choiceWords = ({stars, mark}) =>
 	join(", ", mark === "keep" && "kept", mark === "reject" && "rejected", stars && plural(stars, "star"));
 
-/** What a key chooses. @param {string} key @param {Choice} choice @returns {Chosen | undefined} */
+/** What a key chooses. @type {ChosenBy} */
 function chosenBy(key, {mark}) {
 	const wanted = key === "k" ? "keep" : key === "x" && "reject";
 	if (wanted) return ["mark", mark === wanted ? "" : wanted];
@@ -249,7 +248,7 @@ function makeMarks(choose) {
 	};
 }
 
-/** @param {Tile} tile @param {Row} row @param {boolean} [fresh] */
+/** @type {DrawTile} */
 function drawTile(tile, row, fresh) {
 	const {el, cell} = tile;
 	const box = make("div.box");
@@ -266,23 +265,40 @@ function drawTile(tile, row, fresh) {
 	refill(el, box);
 }
 
-/** Put something else into an element, which keeps a focus in it. @param {HTMLElement} el @param {Element} content */
+/** Put something else into an element, which keeps a focus in it. @type {Refill} */
 function refill(el, content) {
 	const held = el.contains(document.activeElement);
 	el.replaceChildren(content);
 	if (held) el.focus();
 }
 
+/** At first those in view have their pictures, then the others in turns: scrolling finds them there. @type {Map<Element, () => void>} */
+const far = new Map();
+const inView = new IntersectionObserver(all => {
+	for (const {isIntersecting, target} of all) if (isIntersecting) bring(target);
+});
+/** @param {Element} img */
+function bring(img) {
+	far.get(img)?.();
+	far.delete(img);
+	inView.unobserve(img);
+}
+function bringFar() {
+	for (const img of [...far.keys()].slice(0, 8)) bring(img);
+	if (far.size) setTimeout(bringFar, 10);
+}
+
 /** The one that is there, or a new one. @param {Tile} tile @param {boolean} [fresh] it fades in */
 function picture(tile, fresh) {
 	const old = tile.el.querySelector("img");
-	if (old?.src === urlOf(tile)) return old;
-	// In a large grid the far ones come after the first painting, when they are scrolled to.
-	const far = Math.max(...tile.at) > 9;
-	const img = make(`img${fresh ? ".new" : ""}`, {loading: far && "lazy", decoding: "async", alt: "", draggable: "false"});
-	const load = () => img.setAttribute("src", urlOf(tile));
-	if (far) setTimeout(load, 300);
-	else load();
+	if (old?.src && old.src === urlOf(tile)) return old;
+	const img = make(`img${fresh ? ".new" : ""}`, {decoding: "async", alt: "", draggable: "false"});
+	far.set(img, () => img.setAttribute("src", urlOf(tile)));
+	if (fresh) bring(img);
+	else {
+		inView.observe(img);
+		if (far.size === 1) setTimeout(bringFar, 300);
+	}
 	on(img, "animationend", () => img.classList.remove("qw-new"));
 	return img;
 }
@@ -451,7 +467,7 @@ function makeHeader(store, ...press) {
 	};
 }
 
-/** Which lines the page has on each side, and which tile lies where. @param {Head} head @param {Settings} set @returns {Layout} */
+/** Which lines the page has on each side, and which tile lies where. @type {LayOut} */
 function layOut(head, set) {
 	const found = {rows: new Map(), columns: new Map(), tabs: new Map()};
 	const tileAt = new Map();
@@ -482,7 +498,7 @@ function layOut(head, set) {
 	return {rows, columns, tabs, tileAt, shown, hidden, mark};
 }
 
-/** What tells a line from its neighbours. @param {Head} head @param {Line} line @param {string} [but] without this axis */
+/** What tells a line from its neighbours. @type {LineLabel} */
 function lineLabel(head, {axes, row, column}, but) {
 	const told = axes.filter(axis => axis !== but && (axis === "seed" || head.several.includes(axis)));
 	return join(" · ", ...told.map(axis => (axis === "seed" ? head.columns[column].label : head.rows[row][axis])));
@@ -1352,7 +1368,7 @@ export function mount(store, host) {
 		root.style.maxWidth = set.zoom ? "" : `${Math.max(640, 220 + layout.columns.length * (drawn.widest + 6))}px`;
 	}
 
-	/** @param {string} name @param {boolean} shift @param {Element} target */
+	/** @type {OnGridKey} */
 	function onGridKey(name, shift, target) {
 		const tile = tileOf(target);
 		const onHeading = !tile && !target.classList.contains("qw-tile");
