@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_widgets.core import metadata
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, plan_sweep, read_seeds
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def save(grid: Grid, folder: Path) -> list[Path]:
     The copies carry what they were asked with; the stored originals keep the service's own bytes. Beside them:
     ``manifest.jsonl`` and ``grid.csv``, a line per cell, and ``grid.html``, the page.
     """
-    folder = folder.expanduser()
+    folder = expanded(folder, f"save {str(folder)!r}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -151,7 +152,7 @@ def save(grid: Grid, folder: Path) -> list[Path]:
 
 def to_zip(grid: Grid, path: Path) -> Path:
     """Write what `save` writes into one ZIP file."""
-    path = path.expanduser()
+    path = expanded(path, f"to_zip {str(path)!r}")
     out = io.BytesIO()
     # Pictures are compressed already.
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
@@ -223,7 +224,7 @@ def to_html(grid: Grid, path: Path, *, embed: str = "thumbs") -> Path:
     """Write the grid as one HTML file with its pictures inside."""
     if embed not in ("thumbs", "full"):
         raise InputError(f"embed {embed!r}: it is thumbs or full.")
-    path = path.expanduser()
+    path = expanded(path, f"to_html {str(path)!r}")
     write_atomic(path, page(grid, embed=embed).encode())
     return path
 

@@ -174,3 +174,12 @@ def test_a_home_folder_that_is_not_there_is_one_sentence(qwen_home, monkeypatch)
     monkeypatch.setenv("QWEN_WIDGETS_HOME", "~nobody-here/qwen")
     with pytest.raises(InputError, match=r"^QWEN_WIDGETS_HOME '~nobody-here/qwen': there is no home folder"):
         qw.history()
+
+
+@pytest.mark.parametrize("way", ["save", "to_zip", "to_html"])
+def test_a_grid_is_not_saved_into_a_home_folder_that_is_not_there(qwen_home, way):
+    grid = qw.generate("a fox", seeds="1", sizes="256x256")
+    with pytest.raises(
+        InputError, match=rf"^{way} '~nobody-here/x': there is no home folder ~nobody-here\.$"
+    ):
+        getattr(grid, way)("~nobody-here/x")
