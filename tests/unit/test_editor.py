@@ -73,6 +73,9 @@ def lines(pixels: np.ndarray) -> np.ndarray:
         ("in the style of the second image", {"like_other": True}),
         ("make the sky purple", {"recolours": (Recolour("sky", COLOURS["purple"]),)}),
         ("remove the fog", {"weather": {"clear"}}),
+        # What isn't wanted is taken away, and never put in.
+        ("no car", {"removed": ("car",), "added": ()}),
+        ("no boat, at dawn, fog", {"removed": ("boat",), "added": (), "hour": "dawn", "weather": {"fog"}}),
     ],
 )
 def test_words_are_read_as_changes(text, wanted):

@@ -41,7 +41,7 @@ _LIKE_OTHER = re.compile(
 # What the words after a verb are for; a comma or a full stop ends it.
 _VERBS: dict[str, frozenset[str]] = {
     "replace": frozenset(["replace", "replacing", "swap", "exchange", "substitute"]),
-    "remove": frozenset(["remove", "removing", "erase", "delete", "without", "rid"]),
+    "remove": frozenset(["remove", "removing", "erase", "delete", "without", "rid", "no"]),
     "add": frozenset(
         ["add", "adding", "put", "place", "insert", "include", "draw", "plus", "wearing", "holding"]
     ),
@@ -85,7 +85,6 @@ _FILLERS = frozenset(
         "version",
         "but",
         "not",
-        "no",
         "all",
         "whole",
         "only",
