@@ -27,6 +27,8 @@ _NO_CHOICES = Choices()
 _STATIC = Path(__file__).parent / "static"
 #: What a row stands for; a column is a seed.
 _ROW_AXES = ("prompt", "model", "size")
+#: Characters of pictures in one element of the page: what a browser reads in a few frames.
+_BLOCK = 1_000_000
 _NO_ACTIONS: Mapping[tuple[int, int], Sequence[Action]] = MappingProxyType({})
 
 
@@ -50,10 +52,11 @@ def render_viewer_page(
         The ways to go on from each cell.
     """
     cells = [_at_rest(cell) for cell in view.cells]
+    first, *others = _blocks([_address(cell, pictures) for cell in cells])
     data = {
         "head": head_of(replace(view, running=False, stopping=False, message="", take=""), len(cells)),
         "cells": [cell_of(view, cell) for cell in cells],
-        "pictures": [_address(cell, pictures) for cell in cells],
+        "pictures": first,
         "choices": choices.to_json(),
         "actions": {
             # A page has nobody who could do it: what is only a button stays away.
@@ -62,8 +65,6 @@ def render_viewer_page(
         },
         "words": words(),
     }
-    # In JSON a `<` only stands in texts: written as an escape, none of them can end the element.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     script, style = _script(), _style()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(loader=PackageLoader("qwen_widgets.grid", "static"), autoescape=True)
@@ -72,8 +73,28 @@ def render_viewer_page(
         digest=Markup(digest),  # noqa: S704 - base64
         style=Markup(style),  # noqa: S704 - the package's own file
         script=Markup(script),  # noqa: S704 - the package's own file
-        data=Markup(text),  # noqa: S704 - JSON without a `<`
+        data=_json(data),
+        others=[_json(block) for block in others],
     )
+
+
+def _json(data: object) -> Markup:
+    # In JSON a `<` only stands in texts: written as an escape, none of them can end the element.
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return Markup(text)  # noqa: S704 - JSON without a `<`
+
+
+def _blocks(addresses: list[str]) -> list[list[str]]:
+    """Split the pictures as a browser reads them: the first rows are drawn before it has read the others."""
+    blocks: list[list[str]] = [[]]
+    length = 0
+    for address in addresses:
+        if length + len(address) > _BLOCK and blocks[-1]:
+            blocks.append([])
+            length = 0
+        blocks[-1].append(address)
+        length += len(address)
+    return blocks
 
 
 def head_of(view: GridView, places: int) -> dict[str, Any]:
@@ -147,9 +168,14 @@ def words() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _script() -> str:
-    """Return the viewer's module with the few lines that mount it on the page's own data, as one module."""
+    """Return the viewer's module with the few lines that mount it on the page's own data, as one script.
+
+    Not as a module: those wait until the whole page is read.
+    """
     start = re.sub(r"^import .*\n", "", _read("page.js"), flags=re.MULTILINE)
-    return f"\n{_read('viewer.js')}\n{start}"
+    viewer = re.sub(r"^export default ", "void ", _read("viewer.js"), flags=re.MULTILINE)
+    viewer = re.sub(r"^export ", "", viewer, flags=re.MULTILINE)
+    return f'\n"use strict";\n{{\n{viewer}\n{start}}}\n'
 
 
 @lru_cache(maxsize=1)

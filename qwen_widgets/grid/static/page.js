@@ -5,10 +5,15 @@ import {mount} from "./viewer.js";
 const source = /** @type {HTMLElement} */ (document.getElementById("data"));
 const host = /** @type {HTMLElement} */ (document.getElementById("grid"));
 const data = JSON.parse(source.textContent ?? "{}");
+/** @type {string[]} */
+const pictures = [...data.pictures];
 const place = `qwen_widgets choices ${data.head?.run_id}`;
 /** What the page came with: what was kept of another state of the grid doesn't go with it. */
 const first = JSON.stringify(data.choices);
 let changed = () => {};
+// The first pictures are drawn while the page is still being read: the others stand behind this script.
+const reading = document.readyState === "loading";
+const whole = new Promise(done => (reading ? addEventListener("DOMContentLoaded", done) : done(null)));
 
 // A page may be without a storage: in a frame that is closed off, or by its reader's wish.
 try {
@@ -43,8 +48,9 @@ function page() {
 mount(
 	{
 		head: () => data.head,
-		cell: place => data.cells[place],
-		picture: place => data.pictures[place],
+		// A cell comes with its picture.
+		cell: place => (place < pictures.length ? data.cells[place] : undefined),
+		picture: place => pictures[place],
 		choices: () => data.choices,
 		words: () => data.words,
 		watch(act) {
@@ -52,11 +58,20 @@ mount(
 			return () => {};
 		},
 		send: choose,
-		ask: (type, at) =>
-			Promise.resolve({
-				content: type === "actions" && at ? {actions: data.actions[at.join()] ?? []} : {},
-				buffers: type === "page" ? [page()] : []
-			})
+		ask: async (type, at) => ({
+			content: type === "actions" && at ? {actions: data.actions[at.join()] ?? []} : {},
+			buffers: type === "page" ? [await whole.then(page)] : []
+		})
 	},
 	host
 );
+
+/** Take up the pictures of one element, and those of the next when these are drawn. @param {number} at */
+function more(at) {
+	const block = document.getElementsByClassName("pictures")[at];
+	if (!block) return;
+	pictures.push(...JSON.parse(block.textContent ?? "[]"));
+	changed();
+	requestAnimationFrame(() => setTimeout(more, 0, at + 1));
+}
+whole.then(() => more(0));

@@ -274,6 +274,7 @@ function refill(el, content) {
 
 /** At first those in view have their pictures, then the others in turns: scrolling finds them there. @type {Map<Element, () => void>} */
 const far = new Map();
+let later = 0;
 const inView = new IntersectionObserver(all => {
 	for (const {isIntersecting, target} of all) if (isIntersecting) bring(target);
 });
@@ -285,7 +286,7 @@ function bring(img) {
 }
 function bringFar() {
 	for (const img of [...far.keys()].slice(0, 8)) bring(img);
-	if (far.size) setTimeout(bringFar, 10);
+	later = far.size && setTimeout(bringFar, 10);
 }
 
 /** The one that is there, or a new one. @param {Tile} tile @param {boolean} [fresh] it fades in */
@@ -294,10 +295,11 @@ function picture(tile, fresh) {
 	if (old?.src && old.src === urlOf(tile)) return old;
 	const img = make(`img${fresh ? ".new" : ""}`, {decoding: "async", alt: "", draggable: "false"});
 	far.set(img, () => img.setAttribute("src", urlOf(tile)));
-	if (fresh) bring(img);
+	if (fresh || !tile.at[0]) bring(img);
 	else {
 		inView.observe(img);
-		if (far.size === 1) setTimeout(bringFar, 300);
+		clearTimeout(later);
+		later = setTimeout(bringFar, 300);
 	}
 	on(img, "animationend", () => img.classList.remove("qw-new"));
 	return img;
@@ -1350,12 +1352,13 @@ export function mount(store, host) {
 			const bytes = store.picture(place);
 			if (!tile || (tile.cell === cell && tile.bytes === bytes)) continue;
 			anew ||= closer.shows(tile);
+			const fresh = tile.cell !== NO_CELL;
 			tile.cell = cell;
 			if (tile.bytes !== bytes) {
 				originals.drop(tile);
 				setPicture(tile, bytes);
 			}
-			dress(tile, true, Boolean(before));
+			dress(tile, true, fresh);
 		}
 		refresh();
 		if (anew) closer.draw();
