@@ -36,7 +36,11 @@ def embed(picture: bytes, request: ImageRequest, facts: Mapping[str, Any]) -> by
     facts : mapping
         What else is kept (provider, prediction, date), fit for JSON. Never the key.
     """
-    texts = {"parameters": _parameters(request), _OURS: _as_json(request, facts)}
+    return add_texts(picture, {"parameters": _parameters(request), _OURS: _as_json(request, facts)})
+
+
+def add_texts(picture: bytes, texts: Mapping[str, str]) -> bytes:
+    """Return a PNG or JPEG with texts in it, by their keywords; anything else comes back unchanged."""
     if picture.startswith(_PNG):
         # Behind IHDR, which is always the first chunk and 25 bytes long.
         head = len(_PNG) + 25
@@ -50,7 +54,7 @@ def embed(picture: bytes, request: ImageRequest, facts: Mapping[str, Any]) -> by
 
 def read(picture: bytes) -> ImageRequest | None:
     """Return what a picture was asked with, None where it doesn't say or can't be understood."""
-    text = next((text for keyword, text in _texts(picture) if keyword == _OURS), None)
+    text = text_of(picture, _OURS)
     if text is None:
         return None
     try:
@@ -66,6 +70,11 @@ def read(picture: bytes) -> ImageRequest | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError):
         return None
+
+
+def text_of(picture: bytes, keyword: str) -> str | None:
+    """Return the text that a PNG or JPEG has under a keyword, None where it has none."""
+    return next((text for name, text in _texts(picture) if name == keyword), None)
 
 
 def _parameters(request: ImageRequest) -> str:

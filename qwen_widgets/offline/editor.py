@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from qwen_widgets.core.pictures import eight_bits
-from qwen_widgets.offline.editing import compose, tones
+from qwen_widgets.offline.editing import compose, repaint, tones
 from qwen_widgets.offline.editing.instructions import Edit, read_edit
 from qwen_widgets.offline.editing.regions import View, look_at
 from qwen_widgets.offline.editing.relight import glitter, relight, stage_for
 from qwen_widgets.offline.editing.seasons import dress, fall
+from qwen_widgets.offline.origin import note, noted, read
 from qwen_widgets.offline.painter import mark_strange
 from qwen_widgets.offline.painting.band import add_band, band_height, has_band
 from qwen_widgets.offline.painting.brush import stream
@@ -40,7 +41,11 @@ def open_picture(data: bytes) -> Image.Image:
         clear = upright.convert("RGBA")
         paper = Image.new("RGBA", clear.size, (255, 255, 255, 255))
         upright = Image.alpha_composite(paper, clear)
-    return upright.convert("RGB")
+    opened = upright.convert("RGB")
+    opened.info.clear()
+    if (origin := read(data)) is not None:
+        note(opened, origin)
+    return opened
 
 
 def edit(
@@ -49,7 +54,8 @@ def edit(
     """Change a picture.
 
     The first picture is the one that is changed; what the others show is brought into it, or only their tones where
-    the words say so. Everything is read from the pixels, as well as pixels tell: where the sky is, the water, the thing that
+    the words say so. A picture that was painted here and is as it was painted is painted anew, with its scene changed.
+    Of any other everything is read from the pixels, as well as pixels tell: where the sky is, the water, the thing that
     stands out.
 
     Parameters
@@ -70,16 +76,35 @@ def edit(
         An RGB picture with a slim band at the bottom that says that it is an offline preview.
     """
     words = read_edit(prompt)
-    base = _without_band(pictures[0])
-    if size is None:
-        scale = min(1.0, _LONGEST / max(base.size))
-        size = (max(1, round(base.width * scale)), max(1, round(base.height * scale)))
-    base = ImageOps.fit(base, _inner(size), Image.Resampling.LANCZOS)
-    changed = _change(base, words, [_without_band(other) for other in pictures[1:]], seed)
-    if changed.size != size:
-        changed = changed.resize(size, Image.Resampling.BICUBIC)
+    origin = noted(pictures[0])
+    painting = None if origin is None else repaint.known(pictures[0], origin)
+    size = size or _own(pictures[0].size)
+    others = [_without_band(other) for other in pictures[1:]]
+    rest = words
+    if painting is None:
+        base = _without_band(pictures[0])
+    else:
+        # What is asked for once more is done to the pixels: warmer than warm.
+        if not words.is_empty and not words.tones & painting.tones:
+            painting, rest = repaint.edited(painting, words, seed), repaint.rest_of(words)
+        base = painting.paint()
+    if others or not rest.is_empty or words.is_empty:
+        changed = _change(ImageOps.fit(base, _inner(size), Image.Resampling.LANCZOS), rest, others, seed)
+        if changed.size != size:
+            changed = changed.resize(size, Image.Resampling.BICUBIC)
+    elif painting is not None and origin is not None and size == painting.size:
+        changed = base
+        note(changed, origin.then(prompt, seed))
+    else:
+        changed = ImageOps.fit(base, size, Image.Resampling.LANCZOS)
     add_band(changed, words.residue)
     return changed
+
+
+def _own(size: tuple[int, int]) -> tuple[int, int]:
+    """Give the size of a result whose size nobody named."""
+    scale = min(1.0, _LONGEST / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _inner(size: tuple[int, int]) -> tuple[int, int]:

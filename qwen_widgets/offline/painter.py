@@ -20,7 +20,7 @@ _SMALLEST = 32
 #: Above this many pixels in all, a picture is painted smaller and made larger: 4 megapixels take half the time.
 _MOST_PIXELS = 1536 * 1536
 
-__all__ = ["Scene", "Subject", "paint", "read_scene"]
+__all__ = ["Scene", "Subject", "paint", "paint_scene", "read_scene"]
 
 
 def paint(prompt: str, size: tuple[int, int], seed: int) -> Image.Image:
@@ -44,25 +44,48 @@ def paint(prompt: str, size: tuple[int, int], seed: int) -> Image.Image:
     PIL.Image.Image
         An RGB picture with a slim band at the bottom that says that it is an offline preview.
     """
-    scene = read_scene(prompt)
+    return paint_scene(read_scene(prompt), size, seed)
+
+
+def paint_scene(
+    scene: Scene, size: tuple[int, int], seed: int, *, air: int | None = None, band: bool = True
+) -> Image.Image:
+    """Paint a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    size : tuple of int
+        Width and height in pixels.
+    seed : int
+        Any whole number.
+    air : int, optional
+        The seed of the light and of what falls from the sky, where it is another one.
+    band : bool
+        Whether the picture has its band.
+    """
+    air = seed if air is None else air
     scale = min(1.0, (_MOST_PIXELS / max(1, size[0] * size[1])) ** 0.5)
     width, height = max(_SMALLEST, round(size[0] * scale)), max(_SMALLEST, round(size[1] * scale))
     stage = Stage(
         Image.new("RGB", (width, height)),
         scene,
         seed,
-        shift(mood_of(scene), stream(seed, "light")),
+        shift(mood_of(scene), stream(air, "light")),
         unit=min(height, width * 1.15),
     )
     outdoors.compose(stage)
     spots = _paint_place(stage)
     draw_all(stage, spots)
+    stage.seed = air
     _paint_air(stage, spots)
+    stage.seed = seed
     mark_strange(stage, spots, scene.strange)
     picture = styles.apply_styles(stage.picture, scene.styles, seed, stage.unit)
     if scale < 1.0:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
-    add_band(picture, scene.residue)
+    if band:
+        add_band(picture, scene.residue)
     return picture if picture.size == size else picture.resize((max(1, size[0]), max(1, size[1])))
 
 

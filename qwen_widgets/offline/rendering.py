@@ -90,7 +90,7 @@ class Renderer:
             image = self._paint(order.prompt, order.size or Size(1024, 1024), seed)
         buffer = io.BytesIO()
         image.save(buffer, **_SAVING[order.output_format])
-        return buffer.getvalue()
+        return _with_origin(buffer.getvalue(), image)
 
 
 def _own_seed(prediction: Prediction) -> int:
@@ -114,6 +114,16 @@ def _edit_offline(prompt: str, pictures: Sequence[Image], size: tuple[int, int] 
 
 
 def _paint_offline(prompt: str, size: tuple[int, int], seed: int) -> Image:
+    from qwen_widgets.offline.origin import Origin, note  # noqa: PLC0415 - as below
     from qwen_widgets.offline.painter import paint  # noqa: PLC0415 - numpy and Pillow, once there is a picture to draw
 
-    return paint(prompt, size, seed)
+    picture = paint(prompt, size, seed)
+    note(picture, Origin(prompt, (size[0], size[1]), seed))
+    return picture
+
+
+def _with_origin(data: bytes, image: Image) -> bytes:
+    from qwen_widgets.offline.origin import embed, noted  # noqa: PLC0415 - as above
+
+    origin = noted(image)
+    return data if origin is None else embed(data, origin)

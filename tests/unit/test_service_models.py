@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwen_widgets.core.models import MODELS
+from qwen_widgets.offline import origin
 from qwen_widgets.offline.catalogue import OFFERS, Offer
 from qwen_widgets.offline.service import OFFLINE_ORIGIN
 
@@ -296,6 +297,16 @@ async def test_a_picture_of_its_own_can_be_edited(house):
     assert image.size == (512, 384)
     await house.client.post("predictions/delete", json={"ids": [made["id"]]})
     assert (await house.client.get(done["outputs"][0])).status_code == 200, "what it was made from may go"
+
+
+async def test_the_service_knows_its_own_pictures_and_paints_them_anew():
+    async with open_house(painter=None) as house:
+        made = await house.finished(size="512*384")
+        # As its client sends it: fetched, kept, and uploaded again.
+        kept = (await house.client.get(made["outputs"][0])).content
+        done = await house.finished("at night", model=EDIT, images=[await house.upload(kept)])
+        data = (await house.client.get(done["outputs"][0])).content
+        assert [words for words, _ in origin.read(data).edits] == ["at night"]
 
 
 async def test_a_picture_that_is_not_ready_is_not_reachable(house):

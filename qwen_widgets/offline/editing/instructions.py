@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from qwen_widgets.offline.painting.scene import Subject, Token, words_of
 from qwen_widgets.offline.painting.words import COLOURS, SHADES
@@ -56,6 +56,32 @@ _HAN_VERBS: tuple[tuple[str, str], ...] = (
 )
 #: Behind a thing and before what it becomes.
 _INTO = frozenset(["into", "to", "by", "with", "for", "as"])
+#: Behind a thing that is put somewhere, and before where that is.
+_BESIDE = frozenset(
+    [
+        "on",
+        "onto",
+        "upon",
+        "in",
+        "into",
+        "inside",
+        "at",
+        "beside",
+        "behind",
+        "under",
+        "near",
+        "next",
+        "over",
+        "above",
+        "below",
+        "around",
+        "by",
+        "to",
+        "front",
+        "between",
+        "against",
+    ]
+)
 _FILLERS = frozenset(
     [
         "same",
@@ -187,11 +213,14 @@ class Recolour:
     colour : RGB
     source : RGB or None
         The colour that it has, where the words say so.
+    place : str
+        The place that the target is part of, by its own name.
     """
 
     target: str
     colour: RGB
     source: RGB | None = None
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +308,8 @@ class _Reader:
         self._count = 1
         self._since = 0
         self._last = ""
+        self._places: dict[str, str] = {}
+        self._put = False
 
     def read(self, token: Token) -> None:
         """Take one word in."""
@@ -298,7 +329,7 @@ class _Reader:
             self._subject(Subject(word.name, count, tuple(self._colours), surface))
             self._colours, self._count = [], 1
         elif word.kind in {"place", "tint"}:
-            self._place(_PLACES.get(word.name, "ground") if word.kind == "place" else word.name)
+            self._place(word.name, _PLACES.get(word.name, "ground") if word.kind == "place" else word.name)
         elif word.kind == "style":
             self.styles.append(word.name)
         else:
@@ -312,17 +343,31 @@ class _Reader:
             if self._colours:
                 self.backdrop = self._colours[-1]
             self._colours = []
-        if verb == "become" or (surface in _INTO and self._last and self._verb in {"change", "replace"}):
+        if surface == "instead":
+            self._instead()
+        elif verb == "become" or (surface in _INTO and self._last and self._verb in {"change", "replace"}):
             # A colour before the thing is the one that it has: "change the red boat to blue".
             self._verb = "become"
         elif verb:
             self.flush()
-            self._verb, self._last = verb, ""
+            self._verb, self._last, self._put = verb, "", False
+        elif self._verb == "add" and self._put and surface in _BESIDE:
+            # What follows is where it goes: "put a hat on the fox".
+            self.flush()
+            self._verb = "beside"
         elif not known and surface not in _FILLERS and _HAN_FILLERS.sub("", surface):
             self.strange.append(surface)
+            self._put = True
         self._since += 1
         if self._since > 3:
             self.flush()
+
+    def _instead(self) -> None:
+        """Read "a bird instead of the fox": what was named is put in, and what follows is taken out."""
+        self.flush()
+        self.added += self.named
+        self.named = []
+        self._verb, self._last = "remove", ""
 
     def flush(self) -> None:
         """Give a colour that has found no thing behind it to the thing before it, or to what stands out most."""
@@ -336,7 +381,8 @@ class _Reader:
 
     def _recolour(self, target: str, colour: RGB) -> None:
         before = self.recolours.get(target)
-        self.recolours[target] = Recolour(target, colour, before.colour if before else None)
+        place = self._places.get(target, "")
+        self.recolours[target] = Recolour(target, colour, before.colour if before else None, place)
 
     def _subject(self, subject: Subject) -> None:
         if self._verb == "add" or (self._verb == "become" and subject.kind != self._last):
@@ -345,16 +391,20 @@ class _Reader:
                 self.recolours.pop(self._last, None)
             colours = subject.colours or ((SHADES[subject.word],) if subject.word in SHADES else ())
             self.added.append(Subject(subject.kind, subject.count, colours, subject.word))
+            self._put = True
         elif self._verb in {"remove", "replace"}:
             if self._verb == "remove":
                 self.removed.append(subject.kind)
+        elif self._verb == "beside":
+            pass
         elif subject.colours:
             self._recolour(subject.kind, subject.colours[-1])
         else:
             self.named.append(subject)
         self._last = subject.kind
 
-    def _place(self, target: str) -> None:
+    def _place(self, name: str, target: str) -> None:
+        self._places[target] = name
         if self._colours:
             self._recolour(target, self._colours[-1])
             self._colours = []

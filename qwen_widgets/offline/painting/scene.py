@@ -37,12 +37,15 @@ class Subject:
         The colours that the prompt gives it, the main one first; empty where it gives none.
     word : str
         The word that named it.
+    spot : str
+        The stream that its place comes from, where it isn't its kind's own.
     """
 
     kind: str
     count: int = 1
     colours: tuple[RGB, ...] = ()
     word: str = ""
+    spot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Scene:
         Words that the painter doesn't know; each leaves a small mark.
     residue : str
         A digest of everything that shows nowhere else, or nothing.
+    deserted : bool
+        Whether a street is empty where nobody is named.
     """
 
     places: frozenset[str]
@@ -84,6 +89,7 @@ class Scene:
     riding: bool = False
     strange: tuple[str, ...] = ()
     residue: str = ""
+    deserted: bool = False
 
     def tint(self, name: str) -> RGB | None:
         """Give the colour that the prompt binds to a place, or None."""

@@ -36,6 +36,9 @@ _WALLS: tuple[RGB, ...] = (
     (214, 200, 180),
     (156, 128, 128),
 )
+_LEAVES: tuple[RGB, ...] = ((214, 120, 44), (226, 160, 60), (178, 84, 40))
+#: Where wheels have run, from the middle of the road to its side.
+_TRACKS = ((0.1, 0.2), (0.34, 0.46))
 _NEON: tuple[RGB, ...] = (
     (255, 70, 150),
     (60, 220, 250),
@@ -99,10 +102,8 @@ def paint_street(stage: Stage) -> Spots:
             _house(stage, view, side, near, far, walls, bright, neon=neon)
     _road(stage, view, bright, walls)
     _lamps(stage, view)
-    if scene.season == "winter":
-        plants.paint_petals(
-            stage, "road snow", stage.horizon + unit * 0.1, ((244, 248, 255), (226, 234, 248)), 60, size=0.03
-        )
+    if scene.season == "autumn":
+        plants.paint_petals(stage, "road leaves", stage.horizon + unit * 0.06, _LEAVES, 70)
     far, near = view.at(0, 0, 1.5)[1], view.at(0, 0, 0.85)[1]
     return Spots(
         ground=(min(far, height * 0.84), min(near, height * 0.92)),
@@ -162,6 +163,7 @@ def _house(
 ) -> None:
     mood = stage.mood
     night = mood.dark
+    snow = stage.scene.season == "winter"
     rng = stage.stream(f"house {side} {near:.3f}")
     a, b, c, d = rng.random(4).tolist()
     tall = (1.0 + 1.5 * a) if neon else (0.85 + 0.6 * a)
@@ -178,8 +180,11 @@ def _house(
         fill(
             stage.picture,
             [view.wall(side * (_SIDE - 0.03), tall - 0.06, tall + 0.02, near, far)],
-            mix(tone, mood.shadow, 0.4),
+            mood.far(mood.snow(0.3), depth) if snow else mix(tone, mood.shadow, 0.4),
         )
+    if snow:
+        cap = [view.front(side * _SIDE, side * (_SIDE + 2.6), tall - 0.03, tall + 0.025, near)]
+        fill(stage.picture, cap, mood.far(mood.snow(0.4), depth))
     # Windows in rows; at night some have a lamp behind them.
     rows, columns = max(2, int(tall / 0.24)), max(2, min(6, int((far - near) / (0.1 + 0.05 * near))))
     numbers = rng.random((rows, columns, 2))
@@ -219,7 +224,8 @@ def _house(
         view.at(side * (_SIDE - 0.1), 0.21, far - step * 0.6),
         view.at(side * _SIDE, 0.27, far - step * 0.6),
     )
-    fill(stage.picture, [awning], mood.far(mix(shop, (60, 30, 60), 0.35), depth))
+    cloth = mix(shop, (60, 30, 60), 0.35)
+    fill(stage.picture, [awning], mood.far(mix(cloth, mood.snow(0.3), 0.85) if snow else cloth, depth))
     if (neon and night) or (neon and d < 0.6):
         _sign(
             stage,
@@ -292,6 +298,7 @@ def _road(
     scene, mood, unit = stage.scene, stage.mood, stage.unit
     width, height = stage.width, stage.height
     wet = bool(scene.weather & {"rain", "storm"})
+    snow = scene.season == "winter" and not wet
     top = int(view.y)
     high = height - top
     base = (
@@ -308,6 +315,9 @@ def _road(
             view.at(_SIDE * 3, 0, 0.3),
         )
     ]
+    asphalt = base
+    if snow:
+        base = mix(base, mood.snow(0.45), 0.8)
     share = 0.85 if wet else 0.16 if mood.dark else 0.05
     if share > 0.1:
         seen = min(top, high)
@@ -340,6 +350,11 @@ def _road(
             view.at(side * 0.7, 0, 20),
             view.at(side * 0.7, 0, 0.3),
         )
+        if snow:
+            fill(stage.picture, [walk], mood.snow(0.2))
+            for near, far in _TRACKS:
+                fill(stage.picture, [_lane(view, side * near, side * far)], mix(base, asphalt, 0.5), 0.8)
+            continue
         fill(stage.picture, [walk], mix(base, (200, 190, 200), 0.4), 0.16 if wet else 0.4)
         fill(
             stage.picture,
@@ -371,8 +386,15 @@ def _road(
         for x in np.arange(-0.62, 0.6, 0.18).tolist()
     ]
     paint_tone = mix(lit((250, 246, 236), mood.light), base, 0.25)
+    if snow:
+        return
     fill(stage.picture, dashes[1:], paint_tone, 0.6)
     fill(stage.picture, stripes, paint_tone, 0.5 if wet else 0.75)
+
+
+def _lane(view: _View, left: float, right: float) -> Points:
+    """Give a strip of the road, from near to far."""
+    return poly(view.at(left, 0, 0.3), view.at(left, 0, 20), view.at(right, 0, 20), view.at(right, 0, 0.3))
 
 
 def _mirror(view: _View, part: Points) -> Points:

@@ -62,6 +62,10 @@ _STILL = frozenset(
 )
 
 
+#: Who walks home in a street that names nobody.
+WALKER = Subject("walker")
+
+
 @dataclass(slots=True)
 class Placed:
     """A subject in its place: x and y in pixels, its unit in pixels, and whether it looks to the left."""
@@ -124,16 +128,14 @@ def place(stage: Stage, spots: Spots) -> list[Placed]:
                 spot.scale *= 1.2
             placed.append(spot)
         row += 1
-    if not scene.subjects and spots.surface == "road":
+    if not scene.subjects and spots.surface == "road" and not scene.deserted:
         # A street is never empty: somebody walks home.
-        walker = _spot(stage, spots, Subject("walker"), FIGURES["walker"], 0, 0)
-        walker.scale *= 0.92
-        placed.append(walker)
+        placed.append(_spot(stage, spots, WALKER, FIGURES[WALKER.kind], 0, 0))
     return sorted(placed, key=lambda spot: (spot.stance != "sky", spot.y))
 
 
 def _spot(stage: Stage, spots: Spots, subject: Subject, figure: Figure, number: int, row: int) -> Placed:
-    rng = stage.stream(f"{subject.kind} {number}")
+    rng = stage.stream(f"{subject.spot or subject.kind} {number}")
     a, b, c, d = rng.random(4).tolist()
     first = float(stage.stream("placing").random())
     unit = min(stage.unit, stage.width * 0.95)
@@ -182,6 +184,8 @@ def _spot(stage: Stage, spots: Spots, subject: Subject, figure: Figure, number: 
             size *= 0.74 + 0.4 * t
     if stance == "table":
         size *= 1.3
+    if subject.kind == WALKER.kind:
+        size *= 0.92
     if figure.stance == "perch":
         # On a branch that reaches in from the nearer side.
         x, y = (0.27, 0.0) if x < 0.5 else (0.73, 0.0)
