@@ -307,6 +307,13 @@ async def test_the_service_knows_its_own_pictures_and_paints_them_anew():
         done = await house.finished("at night", model=EDIT, images=[await house.upload(kept)])
         data = (await house.client.get(done["outputs"][0])).content
         assert [words for words, _ in origin.read(data).edits] == ["at night"]
+        # Out of a variable it comes without its notes.
+        bare = io.BytesIO()
+        Image.open(io.BytesIO(data)).save(bare, "PNG")
+        assert origin.read(bare.getvalue()) is None
+        done = await house.finished("in snow", model=EDIT, images=[await house.upload(bare.getvalue())])
+        data = (await house.client.get(done["outputs"][0])).content
+        assert [words for words, _ in origin.read(data).edits] == ["at night", "in snow"]
 
 
 async def test_a_picture_that_is_not_ready_is_not_reachable(house):
