@@ -40,6 +40,8 @@ from qwen_widgets.core.transport import Timeouts
 LARGEST_INPUT = 50_000_000
 #: Two letters at least: one is a drive. Some schemes go without slashes.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(file|data|blob|javascript):", re.IGNORECASE)
+#: What to do about a cell whose stored picture is damaged.
+_AGAIN = "make it again with --fresh, or give another picture"
 _RUN_CELL = re.compile(r"([0-9a-f]{12})\[\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*\]")
 #: As a variable with a place in it is written.
 _PLACE = re.compile(r"[^\W\d][\w.]*\[.*\]")
@@ -158,7 +160,8 @@ class Inputs:
         if isinstance(what, bytes):
             return given, what
         if isinstance(what, Path):
-            return given, await asyncio.to_thread(_file, expanded(what, f"image {name}"), name)
+            read = await asyncio.to_thread(_file, expanded(what, f"image {name}"), name)
+            return given, read if given.made_from is None else _whole(read, what, name, _AGAIN)
         if not isinstance(what, str):
             data = await asyncio.to_thread(pictures.encode, what)
             if what is None:
@@ -173,15 +176,14 @@ class Inputs:
             kept = await asyncio.to_thread(self._store.find_input, text.removeprefix(KEPT))
             if kept is None:
                 raise _fault(name, "there is no such picture among those kept here; give the file itself")
-            data = await asyncio.to_thread(_file, kept, name)
-            if not hashlib.sha256(data).hexdigest().startswith(kept.stem):
-                raise _fault(name, "what is kept of it here has been damaged; give the file itself")
-            return given, data
+            return given, _whole(
+                await asyncio.to_thread(_file, kept, name), kept, name, "give the file itself"
+            )
         if cell := _RUN_CELL.fullmatch(text):
             given, stored = await self._ledger.run(
                 partial(self._of_run, cell[1], int(cell[2]), int(cell[3]), name)
             )
-            return given, await asyncio.to_thread(_file, stored, name)
+            return given, _whole(await asyncio.to_thread(_file, stored, name), stored, name, _AGAIN)
         if scheme := _SCHEME.match(text):
             kind = (scheme[1] or scheme[2]).lower()
             if kind not in ("http", "https"):
@@ -250,6 +252,13 @@ def _exists(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.exists()
     return False
+
+
+def _whole(data: bytes, kept: Path, name: str, way: str) -> bytes:
+    """Return the bytes of a file that is named by them; what is damaged is neither uploaded nor paid for."""
+    if not hashlib.sha256(data).hexdigest().startswith(kept.stem):
+        raise _fault(name, f"what is kept of it here has been damaged; {way}")
+    return data
 
 
 def _file(path: Path, name: str) -> bytes:

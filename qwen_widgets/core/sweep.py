@@ -266,7 +266,7 @@ def plan_sweep(
     for model in chosen:
         sizes_of[model], said = _sizes_for(model, sizes, pictures)
         notes += said
-    draw = _drawing(chosen)
+    draw = drawing(chosen)
     seed_values: tuple[int, ...] = ()
     if any(model.takes_seed for model in chosen) or seeds is not None or count is not None:
         seed_values, said = read_seeds(seeds, count, draw=draw)
@@ -345,14 +345,19 @@ def _sizes_for(
     return read_sizes(sizes, model)
 
 
-def _drawing(models: Sequence[Model]) -> Callable[[], int]:
-    """Return what draws seeds that all of these models take, as far as there are such."""
+def seed_range(models: Iterable[Model]) -> tuple[int, int]:
+    """Return the lowest and the highest seed that all of these models take; all that there are where they have none in common."""
     limits = [model.seeds for model in models if model.takes_seed]
     low, high = (
         max((LOWEST_SEED, *(low for low, _ in limits))),
         min((HIGHEST_SEED, *(high for _, high in limits))),
     )
-    return partial(syntax.draw_seed, low, high) if low <= high else syntax.draw_seed
+    return (low, high) if low <= high else (LOWEST_SEED, HIGHEST_SEED)
+
+
+def drawing(models: Iterable[Model]) -> Callable[[], int]:
+    """Return what draws seeds that all of these models take, as far as there are such."""
+    return partial(syntax.draw_seed, *seed_range(models))
 
 
 def _like(size: Size, model: Model) -> tuple[Size, tuple[str, ...]]:

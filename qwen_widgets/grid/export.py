@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qwen_widgets.core import metadata
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.paths import expanded
-from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, plan_sweep, read_seeds
+from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, drawing, plan_sweep, read_seeds
 
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Cell, Grid
@@ -32,7 +32,8 @@ def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None)
     if prompts is None and seeds is None:
         raise InputError("add: give prompts, seeds or both.")
     rows = _further_rows(sweep, prompts) if prompts is not None else []
-    new_seeds = read_seeds(seeds, None)[0] if seeds is not None else ()
+    draw = drawing(sweep.models)
+    new_seeds = read_seeds(seeds, None, draw=draw)[0] if seeds is not None else ()
     if new_seeds and not any(row.model.takes_seed for row in (*sweep.rows, *rows)):
         raise InputError(
             f"add: {sweep.models[0].name} takes no seed; generate(…, fresh=True) makes another picture."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any as Any_
 
@@ -14,7 +14,7 @@ from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
 from qwen_widgets.core.request import InputPicture
-from qwen_widgets.core.sweep import Sweep, plan_sweep, read_models
+from qwen_widgets.core.sweep import Sweep, drawing, plan_sweep, read_models, seed_range
 from qwen_widgets.grid.recipe import write_seeds, write_size
 from qwen_widgets.panel.heard import Heard
 
@@ -301,10 +301,15 @@ class Controls(Heard):
         return self.size if any(model.takes_size for model in self._models) else ""
 
 
-def seeds_from(seed: int, count: int) -> tuple[int, ...]:
+def seeds_from(seed: int, count: int, highest: int = HIGHEST_SEED) -> tuple[int, ...]:
     """Return so many seeds from one on; at the top of the range, those that end there."""
-    first = min(seed, HIGHEST_SEED - count + 1)
+    first = min(seed, highest - count + 1)
     return tuple(range(first, first + count))
+
+
+def drawn_seeds(models: Collection[Model], count: int) -> tuple[int, ...]:
+    """Return so many seeds from a drawn one on, all of which the models take, as far as there are such."""
+    return seeds_from(drawing(models)(), count, seed_range(models)[1])
 
 
 def stepped(side: float) -> int:

@@ -6,12 +6,11 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import ArgumentError
 from qwen_widgets.core.models import DEFAULT_RATIO
-from qwen_widgets.core.sweep import read_models, read_seeds
+from qwen_widgets.core.sweep import drawing, read_models, read_seeds
 from qwen_widgets.grid.recipe import write_seeds
-from qwen_widgets.panel.controls import seeds_from
+from qwen_widgets.panel.controls import drawn_seeds
 
 #: What a panel takes.
 NAMES = (
@@ -57,15 +56,16 @@ def first_values(options: Mapping[str, Any]) -> dict[str, Any]:
     size, locked = options.get("size", DEFAULT_RATIO), options.get("locked", ())
     if isinstance(size, tuple | list) and len(size) == 2:
         size = f"{size[0]}x{size[1]}"
-    drawn = seeds_from(syntax.draw_seed(), _SEEDS)
+    models = read_models(options.get("models"))
+    drawn = drawn_seeds(models, _SEEDS)
     return {
         "prompt": options.get("prompt", ""),
         "title": options.get("title", ""),
-        "model": ",".join(model.name for model in read_models(options.get("models"))),
+        "model": ",".join(model.name for model in models),
         "size": size,
         "seeds": seeds
         if isinstance(seeds, str)
-        else write_seeds(drawn if seeds is None else read_seeds(seeds, None)[0]),
+        else write_seeds(drawn if seeds is None else read_seeds(seeds, None, draw=drawing(models))[0]),
         "max_cost": options.get("max_cost"),
         "fit": options.get("fit", False),
         "images": tuple(images) if isinstance(images, list | tuple) else () if images is None else (images,),

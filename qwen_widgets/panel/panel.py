@@ -13,7 +13,6 @@ import ipywidgets
 from traitlets import Bool, Int, TraitError, Unicode
 
 from qwen_widgets import archive
-from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import (
     BudgetError,
     InputError,
@@ -29,7 +28,7 @@ from qwen_widgets.grid.describe import plural
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
 from qwen_widgets.panel.bridge import Bridge
-from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, seeds_from
+from qwen_widgets.panel.controls import CUSTOM, LOCKABLE, MOST_SEEDS, drawn_seeds, seeds_from
 from qwen_widgets.panel.editing import Editing
 from qwen_widgets.panel.form import Form
 from qwen_widgets.panel.given import check_names, first_values, without_defaults
@@ -204,7 +203,7 @@ class Panel(Taking):
         if self.seed_locked or self.seeds != self._last:
             return self.seeds
         if self._drawn[0] != self.seeds:
-            self._drawn = self.seeds, write_seeds(seeds_from(syntax.draw_seed(), self.count))
+            self._drawn = self.seeds, write_seeds(drawn_seeds(self._models, self.count))
         return self._drawn[1]
 
     async def _perform(self, ask: Ask) -> None:
@@ -273,7 +272,7 @@ class Panel(Taking):
     @on_portal
     def draw(self) -> None:
         """Draw a new first seed."""
-        self.seeds = write_seeds(seeds_from(syntax.draw_seed(), self.count))
+        self.seeds = write_seeds(drawn_seeds(self._models, self.count))
 
     @on_portal
     def use_last(self) -> None:

@@ -127,6 +127,19 @@ def test_a_damaged_picture_is_not_uploaded_and_no_edit_of_it_bought(
     assert night[0, 1].state == "stored"
 
 
+def test_a_cell_whose_stored_picture_is_damaged_is_not_edited(
+    contract: ContractServer, studio: Studio, qwen_home: Path
+) -> None:
+    fox = qw.generate("a fox", seeds=1)
+    damage(fox[0, 0].path)
+    for image in (fox[0, 0], f"{fox.run_id}[0,0]"):
+        with pytest.raises(InputError, match="has been damaged; make it again with --fresh, or give another"):
+            qw.generate("make it night", seeds=1, images=image)
+    assert len(contract.submits) == 1
+    assert not inputs(qwen_home)
+    assert not contract.service.uploads.kept
+
+
 def test_a_damaged_picture_that_is_stored_as_well_is_uploaded_from_there(
     contract: ContractServer, studio: Studio, qwen_home: Path
 ) -> None:

@@ -11,7 +11,9 @@ from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import MODELS, Model, Size
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import plan_sweep
+from qwen_widgets.grid.export import extended
 from qwen_widgets.grid.recipe import write_cell
+from qwen_widgets.panel.controls import drawn_seeds
 
 PROMPT = {"prompt": {"type": "string"}}
 SEED = {"seed": {"type": "integer"}}
@@ -122,6 +124,15 @@ def test_seeds_are_drawn_within_the_schema(asked_for: dict[str, Any]) -> None:
         assert all(seed is not None and 3 <= seed <= 100 for seed in sweep.seeds)
     with pytest.raises(InputError, match=r"seed 101: .* takes at most 100"):
         plan_sweep("a fox", models=few, seeds=101)
+
+
+def test_seeds_for_more_columns_and_of_a_panel_are_drawn_within_the_schema() -> None:
+    few = model({"seed": {"type": "integer", "minimum": 3, "maximum": 100}})
+    sweep = extended(plan_sweep("a fox", models=[few, MODELS[0]], seeds=4), None, "random*20")
+    assert len(sweep.seeds) == 21
+    assert all(seed is not None and 3 <= seed <= 100 for seed in sweep.seeds)
+    for _ in range(40):
+        assert all(3 <= seed <= 100 for seed in drawn_seeds([few, MODELS[0]], 90))
 
 
 INPUTS = {
