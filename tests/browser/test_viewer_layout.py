@@ -387,6 +387,19 @@ def test_a_vote_starts_with_the_rows_in_view_and_of_one_size(stage):
     assert checked(stage) == [True, True, True]
 
 
+def test_a_hidden_column_takes_no_part_in_a_vote(stage):
+    stage.open(make_view())
+    stage.focus_on(0, 2)
+    stage.press("ArrowUp", "h", "b")
+    dialog = stage.page.locator(".qw-vote[open]")
+    dialog.get_by_role("button", name="start").click()
+    # Three rows are three pairs in each of the columns.
+    assert "pair 1 of 9" in dialog.inner_text()
+    stage.press(*["ArrowLeft"] * 9)
+    votes = [message for message in stage.deliver() if message["type"] == "vote"]
+    assert {vote["column"] for vote in votes} == {0, 1, 3}
+
+
 def test_sides_are_shuffled(stage):
     stage.open(
         make_view("s" * 24, columns=12),

@@ -148,8 +148,8 @@ interface Layout {
 	columns: Line[];
 	tabs: Line[];
 	tileAt: Map<string, string>;
-	/** The grid's rows of which something isn't hidden. */
-	shown: Set<number>;
+	/** The grid's rows, and its columns, of which something isn't hidden. */
+	shown: Set<number>[];
 	hidden: number;
 	mark: string;
 }
@@ -191,7 +191,7 @@ type Copy = (text: string, from: HTMLElement, tell: (words: string) => void) => 
 type MakeVote = (
 	head: () => Head,
 	/** The rows of which something isn't hidden. */
-	inView: () => Set<number>,
+	inView: () => Set<number>[],
 	tileOf: (row: number, column: number) => Tile | undefined,
 	choices: ChoiceBook,
 	originals: Originals

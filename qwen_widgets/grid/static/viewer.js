@@ -272,7 +272,7 @@ function refill(el, content) {
 	if (held) el.focus();
 }
 
-/** At first those in view have their pictures, then the others in turns: scrolling finds them there. @type {Map<Element, () => void>} */
+/** Those in view have their pictures first, the others then in turns. @type {Map<Element, () => void>} */
 const far = new Map();
 let later = 0;
 const inView = new IntersectionObserver(all => {
@@ -473,8 +473,8 @@ function makeHeader(store, ...press) {
 function layOut(head, set) {
 	const found = {rows: new Map(), columns: new Map(), tabs: new Map()};
 	const tileAt = new Map();
-	/** @type {Set<number>} */
-	const shown = new Set();
+	/** @type {Set<number>[]} */
+	const shown = [new Set(), new Set()];
 	for (const [row, data] of head.rows.entries())
 		for (const column of head.columns.keys()) {
 			const ids = /** @type {Ids} */ ({...data.ids, seed: column});
@@ -485,7 +485,9 @@ function layOut(head, set) {
 				return key;
 			});
 			tileAt.set(keys.join("|"), `${row},${column}`);
-			if (!keys.some(key => set.hidden.includes(key))) shown.add(row);
+			if (keys.some(key => set.hidden.includes(key))) continue;
+			shown[0].add(row);
+			shown[1].add(column);
 		}
 	let hidden = 0;
 	const [rows, columns, tabs] = Object.entries(found).map(([side, lines]) => {
@@ -825,7 +827,7 @@ function makeVote(head, inView, tileOf, choices, originals) {
 	function show() {
 		pairs = [];
 		const {rows} = head();
-		const seen = [...inView()];
+		const seen = [...inView()[0]];
 		// At first of one size: a shape would tell which is which.
 		const alike = seen.filter(row => rows[row].size === rows[seen[0]].size);
 		const first = alike.length > 1 ? alike : seen;
@@ -835,7 +837,7 @@ function makeVote(head, inView, tileOf, choices, originals) {
 			() => {
 				const rows = boxes.flatMap((box, row) => (box.checked ? [row] : []));
 				const all = head().columns.flatMap(({before}, column) => {
-					const ready = rows.filter(row => !before && tileOf(row, column)?.has);
+					const ready = rows.filter(row => !before && inView()[1].has(column) && tileOf(row, column)?.has);
 					return ready.flatMap((one, at) => ready.slice(at + 1).map(other => ({column, sides: shuffle([one, other])})));
 				});
 				pairs = shuffle(all);
@@ -935,7 +937,7 @@ export function mount(store, host) {
 	const headers = new Map();
 	let picks = /** @type {Tile[]} */ ([]);
 	let drawn = /** @type {Head} */ (/** @type {unknown} */ (undefined));
-	let layout = /** @type {Layout} */ ({rows: [], columns: [], tabs: [], tileAt: new Map(), shown: new Set(), hidden: 0, mark: ""});
+	let layout = /** @type {Layout} */ ({rows: [], columns: [], tabs: [], tileAt: new Map(), shown: [], hidden: 0, mark: ""});
 	let current = /** @type {Place} what Tab comes to; -1 is a header */ ([0, 0]);
 	let [frame, sharper, ticking, spoken] = [0, 0, 0, 0];
 	let set = asItWas();
@@ -1026,7 +1028,7 @@ export function mount(store, host) {
 		tool("hide", () => hide(placeOf(stripHeader)))
 	);
 	for (const one of [strip, headStrip]) {
-		// Pressed, it leaves the focus where it is: the strip may go, and the focus with it.
+		// Pressed, it leaves the focus where it is: the strip may go.
 		on(one, "mousedown", event => event.preventDefault());
 		for (const press of one.querySelectorAll("button")) press.tabIndex = -1;
 	}
@@ -1437,7 +1439,7 @@ export function mount(store, host) {
 		if (item) select(placeOf(item));
 		showStrip(item);
 	});
-	// Not `pointerover`: that comes while scrolling, too. A finger's tap looks closer, and all is there.
+	// Not `pointerover`: that comes while scrolling, too. A finger's tap looks closer.
 	on(grid, "pointermove", ({target, pointerType}) => pointerType !== "touch" && showStrip(itemOf(target)));
 	on(grid, "pointerleave", () => showStrip(itemOf(document.activeElement)));
 	on(grid, "click", ({target, shiftKey, ctrlKey, metaKey}) => {
