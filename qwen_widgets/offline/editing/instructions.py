@@ -310,6 +310,8 @@ class _Reader:
         self._last = ""
         self._places: dict[str, str] = {}
         self._put = False
+        #: Whether any verb says what is to be done.
+        self.told = False
 
     def read(self, token: Token) -> None:
         """Take one word in."""
@@ -349,6 +351,7 @@ class _Reader:
             # A colour before the thing is the one that it has: "change the red boat to blue".
             self._verb = "become"
         elif verb:
+            self.told = True
             self.flush()
             self._verb, self._last, self._put = verb, "", False
         elif self._verb == "add" and self._put and surface in _BESIDE:
@@ -367,7 +370,8 @@ class _Reader:
         self.flush()
         self.added += self.named
         self.named = []
-        self._verb, self._last = "remove", ""
+        # "Instead of the fox a bird" has them the other way round.
+        self._verb, self._last = "remove" if self.added else "instead", ""
 
     def flush(self) -> None:
         """Give a colour that has found no thing behind it to the thing before it, or to what stands out most."""
@@ -397,6 +401,9 @@ class _Reader:
                 self.removed.append(subject.kind)
         elif self._verb == "beside":
             pass
+        elif self._verb == "instead":
+            self.removed.append(subject.kind)
+            self._verb = "add"
         elif subject.colours:
             self._recolour(subject.kind, subject.colours[-1])
         else:
@@ -473,7 +480,7 @@ def read_edit(prompt: str) -> Edit:
         strange=tuple(dict.fromkeys(reader.strange))[:_MOST_STRANGE],
         residue=digest,
     )
-    if found.is_empty and reader.named:
+    if found.is_empty and reader.named and not reader.told:
         # Nothing but the name of a thing: it is wanted in the picture.
         return replace(found, added=tuple(reader.named[:2]))
     return found
