@@ -160,8 +160,9 @@ class Inputs:
         if isinstance(what, bytes):
             return given, what
         if isinstance(what, Path):
-            read = await asyncio.to_thread(_file, expanded(what, f"image {name}"), name)
-            return given, read if given.made_from is None else _whole(read, what, name, _AGAIN)
+            if given.made_from is not None:
+                return given, await asyncio.to_thread(_whole, what, name, _AGAIN)
+            return given, await asyncio.to_thread(_file, expanded(what, f"image {name}"), name)
         if not isinstance(what, str):
             data = await asyncio.to_thread(pictures.encode, what)
             if what is None:
@@ -176,14 +177,12 @@ class Inputs:
             kept = await asyncio.to_thread(self._store.find_input, text.removeprefix(KEPT))
             if kept is None:
                 raise _fault(name, "there is no such picture among those kept here; give the file itself")
-            return given, _whole(
-                await asyncio.to_thread(_file, kept, name), kept, name, "give the file itself"
-            )
+            return given, await asyncio.to_thread(_whole, kept, name, "give the file itself")
         if cell := _RUN_CELL.fullmatch(text):
             given, stored = await self._ledger.run(
                 partial(self._of_run, cell[1], int(cell[2]), int(cell[3]), name)
             )
-            return given, _whole(await asyncio.to_thread(_file, stored, name), stored, name, _AGAIN)
+            return given, await asyncio.to_thread(_whole, stored, name, _AGAIN)
         if scheme := _SCHEME.match(text):
             kind = (scheme[1] or scheme[2]).lower()
             if kind not in ("http", "https"):
@@ -254,8 +253,9 @@ def _exists(path: Path) -> bool:
     return False
 
 
-def _whole(data: bytes, kept: Path, name: str, way: str) -> bytes:
+def _whole(kept: Path, name: str, way: str) -> bytes:
     """Return the bytes of a file that is named by them; what is damaged is neither uploaded nor paid for."""
+    data = _file(kept, name)
     if not hashlib.sha256(data).hexdigest().startswith(kept.stem):
         raise _fault(name, f"what is kept of it here has been damaged; {way}")
     return data

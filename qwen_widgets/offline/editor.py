@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,7 +15,7 @@ from qwen_widgets.offline.editing.instructions import Edit, read_edit
 from qwen_widgets.offline.editing.regions import View, look_at
 from qwen_widgets.offline.editing.relight import glitter, relight, stage_for
 from qwen_widgets.offline.editing.seasons import dress, fall
-from qwen_widgets.offline.origin import note, noted, read
+from qwen_widgets.offline.origin import EXACT, LOSSY, note, noted, read
 from qwen_widgets.offline.painter import mark_strange
 from qwen_widgets.offline.painting.band import add_band, band_height, has_band
 from qwen_widgets.offline.painting.brush import stream
@@ -36,6 +37,7 @@ def open_picture(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
         picture.draft("RGB", (_LONGEST, _LONGEST))
         picture.load()
+        loss = LOSSY if picture.format == "JPEG" else EXACT
         upright = eight_bits(ImageOps.exif_transpose(picture))
     if upright.has_transparency_data:
         clear = upright.convert("RGBA")
@@ -44,7 +46,7 @@ def open_picture(data: bytes) -> Image.Image:
     opened = upright.convert("RGB")
     opened.info.clear()
     if (origin := read(data)) is not None:
-        note(opened, origin)
+        note(opened, origin, loss)
     return opened
 
 
@@ -86,7 +88,9 @@ def edit(
     else:
         # What is asked for once more is done to the pixels: warmer than warm.
         if not words.is_empty and not words.tones & painting.tones:
-            painting, rest = repaint.edited(painting, words, seed), repaint.rest_of(words)
+            # What is to be put in is in the other pictures.
+            told = replace(words, added=()) if others and not words.like_other else words
+            painting, rest = repaint.edited(painting, told, seed), repaint.rest_of(words)
         base = painting.paint()
     if others or not rest.is_empty or words.is_empty:
         changed = _change(ImageOps.fit(base, _inner(size), Image.Resampling.LANCZOS), rest, others, seed)

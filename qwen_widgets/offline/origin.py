@@ -11,8 +11,13 @@ from qwen_widgets.core.metadata import add_texts, text_of
 
 #: The keyword in a PNG's text, a JPEG's comment, and an open picture's notes.
 _KEYWORD = "qwen_widgets offline preview"
+_LOSS = f"{_KEYWORD} loss"
 _LONGEST_PROMPT = 5000
 _MOST_EDITS = 20
+#: Bytes of all of it, so that a JPEG's comment holds it.
+_LONGEST = 60_000
+#: By how much the pixels of a file may differ from what was painted, 0 to 255, on average of any 8 × 8.
+EXACT, LOSSY, SURE = 1.5, 8.0, float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,20 @@ class Origin:
         return replace(self, edits=(*self.edits, (words, seed)))
 
 
-def note(picture: Image.Image, origin: Origin) -> None:
-    """Write down on an open picture where it comes from."""
-    picture.info[_KEYWORD] = origin
+def note(picture: Image.Image, origin: Origin, loss: float = EXACT) -> None:
+    """Write down on an open picture where it comes from, and by how much it may differ from what was painted."""
+    picture.info[_KEYWORD], picture.info[_LOSS] = origin, loss
 
 
 def noted(picture: Image.Image) -> Origin | None:
     """Return what is written on an open picture, None where nothing is."""
     origin = picture.info.get(_KEYWORD)
     return origin if isinstance(origin, Origin) else None
+
+
+def loss_of(picture: Image.Image) -> float:
+    """Return by how much an open picture may differ from what was painted."""
+    return float(picture.info.get(_LOSS, EXACT))
 
 
 def embed(data: bytes, origin: Origin) -> bytes:
@@ -58,7 +68,8 @@ def embed(data: bytes, origin: Origin) -> bytes:
     if not kept:
         return data
     values = {"prompt": origin.prompt, "size": origin.size, "seed": origin.seed, "edits": origin.edits}
-    return add_texts(data, {_KEYWORD: json.dumps(values)})
+    text = json.dumps(values)
+    return data if len(text) > _LONGEST else add_texts(data, {_KEYWORD: text})
 
 
 def read(data: bytes) -> Origin | None:

@@ -100,12 +100,13 @@ class Renderer:
     def _decoded(self, source: bytes) -> Image:
         """Open a picture. One that went through other hands without its notes is known by its pixels."""
         from qwen_widgets.offline.editor import open_picture  # noqa: PLC0415 - numpy and Pillow, as below
-        from qwen_widgets.offline.origin import note, noted  # noqa: PLC0415 - as below
+        from qwen_widgets.offline.origin import SURE, note  # noqa: PLC0415 - as below
 
         picture = open_picture(source)
-        origin = noted(picture) or self._origins.get(hashlib.sha256(picture.tobytes()).digest())
+        with self._lock:
+            origin = self._origins.get(hashlib.sha256(picture.tobytes()).digest())
         if origin is not None:
-            note(picture, origin)
+            note(picture, origin, SURE)
         return picture
 
     def _with_origin(self, data: bytes, image: Image, output_format: str) -> bytes:
@@ -117,8 +118,10 @@ class Renderer:
         if origin is None:
             return data
         shown = image if output_format == "png" else open_picture(data)
+        digest = hashlib.sha256(shown.tobytes()).digest()
         with self._lock:
-            self._origins[hashlib.sha256(shown.tobytes()).digest()] = origin
+            self._origins[digest] = origin
+            self._origins.move_to_end(digest)
             while len(self._origins) > ORIGINS_KEPT:
                 self._origins.popitem(last=False)
         return embed(data, origin)

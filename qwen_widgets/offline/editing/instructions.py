@@ -310,6 +310,9 @@ class _Reader:
         self._last = ""
         self._places: dict[str, str] = {}
         self._put = False
+        #: The things of this clause that no verb stands before.
+        self._clause: list[Subject] = []
+        self._and = self._swapped = False
         #: Whether any verb says what is to be done.
         self.told = False
 
@@ -318,7 +321,9 @@ class _Reader:
         word, surface = token.word, token.surface
         if surface == ",":
             self.flush()
-            self._verb = self._last = ""
+            # "Instead of the fox, a bird": what was taken out waits for what is put in.
+            self._verb = "add" if self._swapped else ""
+            self._last, self._clause = "", []
         elif word is None or word.kind in {"stop", "bond"}:
             self._plain(surface, known=word is not None)
         elif word.kind == "colour":
@@ -326,6 +331,7 @@ class _Reader:
             self._since = 0
         elif word.kind == "count":
             self._count = int(word.name)
+            self._another()
         elif word.kind == "subject":
             count = 3 if word.plural and self._count == 1 else self._count
             self._subject(Subject(word.name, count, tuple(self._colours), surface))
@@ -358,6 +364,10 @@ class _Reader:
             # What follows is where it goes: "put a hat on the fox".
             self.flush()
             self._verb = "beside"
+        elif self._verb == "beside" and surface in {"and", "&"}:
+            self._and = True
+        elif surface in {"a", "an", "another", "some"}:
+            self._another()
         elif not known and surface not in _FILLERS and _HAN_FILLERS.sub("", surface):
             self.strange.append(surface)
             self._put = True
@@ -365,18 +375,34 @@ class _Reader:
         if self._since > 3:
             self.flush()
 
+    def _another(self) -> None:
+        """Read "a boat on the lake and a bird": behind the place, another thing is put in."""
+        if self._verb == "beside" and self._and:
+            self.flush()
+            self._verb = "add"
+        self._and = False
+
     def _instead(self) -> None:
         """Read "a bird instead of the fox": what was named is put in, and what follows is taken out."""
         self.flush()
-        self.added += self.named
-        self.named = []
+        if self._verb in {"change", "become"}:
+            # "Make the fox blue instead of red": what follows is how it is now.
+            self._verb, self._last = "was", ""
+            return
+        for subject in self._clause:
+            self.recolours.pop(subject.kind, None)
+        self.added += self._clause
+        self.named = [one for one in self.named if one not in self._clause]
         # "Instead of the fox a bird" has them the other way round.
-        self._verb, self._last = "remove" if self.added else "instead", ""
+        told = bool(self._clause) or self._verb == "add"
+        self._verb, self._last, self._clause = "remove" if told else "instead", "", []
 
     def flush(self) -> None:
         """Give a colour that has found no thing behind it to the thing before it, or to what stands out most."""
-        if self._colours:
-            if self._verb == "add" and self.added:
+        if self._colours and self._verb != "was":
+            # "Add a person in a red coat": the red is the person's.
+            mine = self._verb == "add" or (self._verb == "beside" and self._last == self.added[-1].kind)
+            if mine and self.added:
                 last = self.added[-1]
                 self.added[-1] = Subject(last.kind, last.count, tuple(self._colours), last.word)
             else:
@@ -395,26 +421,27 @@ class _Reader:
                 self.recolours.pop(self._last, None)
             colours = subject.colours or ((SHADES[subject.word],) if subject.word in SHADES else ())
             self.added.append(Subject(subject.kind, subject.count, colours, subject.word))
-            self._put = True
+            self._put, self._swapped = True, False
         elif self._verb in {"remove", "replace"}:
             if self._verb == "remove":
                 self.removed.append(subject.kind)
-        elif self._verb == "beside":
-            pass
         elif self._verb == "instead":
             self.removed.append(subject.kind)
-            self._verb = "add"
-        elif subject.colours:
-            self._recolour(subject.kind, subject.colours[-1])
-        else:
-            self.named.append(subject)
+            self._verb, self._swapped = "add", True
+        elif self._verb not in {"beside", "was"}:
+            if not self._verb:
+                self._clause.append(subject)
+            if subject.colours:
+                self._recolour(subject.kind, subject.colours[-1])
+            else:
+                self.named.append(subject)
         self._last = subject.kind
 
     def _place(self, name: str, target: str) -> None:
         self._places[target] = name
-        if self._colours:
+        if self._colours and self._verb != "was":
             self._recolour(target, self._colours[-1])
-            self._colours = []
+        self._colours = []
         self._last = target
 
     def _air(self, kind: str, name: str, surface: str) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from qwen_widgets.offline.editing import tones
 from qwen_widgets.offline.editing.instructions import Edit, Recolour, read_edit
-from qwen_widgets.offline.origin import Origin
+from qwen_widgets.offline.origin import SURE, Origin, loss_of
 from qwen_widgets.offline.painter import paint_scene
 from qwen_widgets.offline.painting.band import band_height
 from qwen_widgets.offline.painting.brush import RGB, mix, stream
@@ -38,8 +38,10 @@ _GROUND = frozenset({"field", "desert", "moonland"})
 _TINTED = frozenset({"sky", "light", "moon", "mountain", "forest", "city", "street", "room", "space"})
 #: Who wears what is not drawn by itself.
 _DRESSED = frozenset({"person", "walker", "astronaut", "robot", "snowman"})
-#: Pixels, 0 to 255, by which a picture may differ from what was painted: on average, and where it differs most. A JPEG does.
-_CLOSE, _CLOSE_ANYWHERE = 2.5, 16.0
+#: The side of what is compared at once, pixels, and the largest picture that is compared.
+_BLOCK, _MOST_PIXELS = 8, 4096 * 4096
+#: Where a street is not what is painted.
+_INSTEAD_OF_STREETS = frozenset({"room", "moonland", "space", "deep"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +83,26 @@ def painting_of(origin: Origin) -> Painting:
 
 def known(picture: Image.Image, origin: Origin) -> Painting | None:
     """Return the painting that a picture is, None where its pixels are no longer those that were painted."""
-    if origin.size != picture.size:
-        return None
-    painting = painting_of(origin)
     above = picture.height - band_height(*picture.size)
+    if (
+        origin.size != picture.size
+        or min(above, picture.width) < _BLOCK
+        or picture.width * above > _MOST_PIXELS
+    ):
+        return None
+    painting, loss = painting_of(origin), loss_of(picture)
+    if loss == SURE:
+        return painting
     wanted, seen = (
         np.asarray(one.convert("RGB"), dtype=np.int16)[:above] for one in (painting.paint(), picture)
     )
     away = np.abs(wanted - seen).mean(axis=2, dtype=np.float32)
-    if float(away.mean()) > _CLOSE:
-        return None
-    rows, columns = (side // 8 * 8 for side in away.shape)
-    blocks = away[:rows, :columns].reshape(rows // 8, 8, columns // 8, 8).mean(axis=(1, 3))
-    return None if blocks.size and float(blocks.max()) > _CLOSE_ANYWHERE else painting
+    # What is over at the right and at the foot counts as its neighbours do.
+    rows, columns = (-side % _BLOCK for side in away.shape)
+    away = np.pad(away, ((0, rows), (0, columns)), mode="edge")
+    rows, columns = (side // _BLOCK for side in away.shape)
+    blocks = away.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3))
+    return None if float(blocks.max()) > loss or float(away.mean()) > loss / 3 else painting
 
 
 def edited(painting: Painting, words: Edit, seed: int) -> Painting:
@@ -103,7 +112,8 @@ def edited(painting: Painting, words: Edit, seed: int) -> Painting:
     removed nor get another colour.
     """
     scene = painting.scene
-    if "street" in scene.places and not scene.subjects and not scene.deserted:
+    street = "street" in scene.places and not scene.places & _INSTEAD_OF_STREETS
+    if street and not scene.subjects and not scene.deserted:
         scene = replace(scene, subjects=(WALKER,))
     scene = _in_the_air(scene, words)
     for change in words.recolours:
@@ -121,8 +131,8 @@ def edited(painting: Painting, words: Edit, seed: int) -> Painting:
 
 def _in_the_air(scene: Scene, words: Edit) -> Scene:
     weather = set(scene.weather)
-    if words.hour and words.hour not in _DARK_HOURS:
-        weather -= _DARK_SKIES
+    if words.hour:
+        weather -= {"sun"} if words.hour in _DARK_HOURS else _DARK_SKIES
     if words.season not in {"", "winter"}:
         weather.discard("snowfall")
     for name in words.weather:
@@ -193,7 +203,9 @@ def _peopled(scene: Scene, words: Edit, seed: int) -> Scene:
         gone = gone or (found[0] if found else None)
         subjects = [one for one in subjects if one not in found]
     for added in words.added:
-        spot = f"{added.kind} {seed}"
+        if len(subjects) >= _MOST_SUBJECTS:
+            break
+        spot = f"{added.kind} {seed}" + "'" * sum(one.kind == added.kind for one in subjects)
         if gone is not None:
             # In the place of the other.
             spot, at = gone.spot or gone.kind, scene.subjects.index(gone)
@@ -201,7 +213,6 @@ def _peopled(scene: Scene, words: Edit, seed: int) -> Scene:
         else:
             at = len(subjects)
         subjects.insert(min(at, len(subjects)), replace(added, spot=spot))
-    subjects = subjects[:_MOST_SUBJECTS]
     riding = scene.riding and len(subjects) > 1
     return replace(scene, subjects=tuple(subjects), riding=riding, deserted=not subjects)
 
