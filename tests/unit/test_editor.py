@@ -20,6 +20,13 @@ from qwen_widgets.offline.painting.band import add_band, band_height, has_band
 from qwen_widgets.offline.painting.words import COLOURS, WORDS
 
 SIZE = (480, 320)
+#: A clause of an edit, each part of which may be left out: what to do, a thing, where or how, and what follows.
+CLAUSE = (
+    ["", "add", "put", "make", "remove", "replace", "without", "instead of", "change the sky"],
+    ["", "hat", "a fox", "the red boat", "it", "two birds", "red", "the background"],
+    ["", "on", "in", "with", "to", "instead of", "and", ","],
+    ["", "blue", "a green", "the lake", "another fox", "night", "snow", "rain, a dog"],
+)
 BOAT = "a red boat on a mountain lake at noon"
 RED, BLUE, WHITE = COLOURS["red"], COLOURS["blue"], COLOURS["white"]
 
@@ -304,6 +311,20 @@ def test_no_edit_of_any_picture_is_refused(words, verb, tone, size):
     noisy = Image.effect_noise(size, 80).convert("RGB")
     for picture in (plain, noisy):
         assert edit(f"{verb} {' '.join(words)}", [picture, plain], None, 1).size == size
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(*map(st.sampled_from, CLAUSE)).map(" ".join), min_size=1, max_size=3).map(" ".join))
+def test_any_row_of_words_that_are_known_is_read(text):
+    assert read_edit(text) == read_edit(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["put a hat on red", "put a hat on it in blue", "add something under a green"]
+)
+def test_a_colour_behind_a_place_with_nothing_put_there_is_read(text):
+    assert read_edit(text).added == ()
+    assert len(read_edit(text).recolours) == 1
 
 
 def test_any_text_is_an_edit():

@@ -401,10 +401,9 @@ class _Reader:
         """Give a colour that has found no thing behind it to the thing before it, or to what stands out most."""
         if self._colours and self._verb != "was":
             # "Add a person in a red coat": the red is the person's.
-            mine = self._verb == "add" or (self._verb == "beside" and self._last == self.added[-1].kind)
-            if mine and self.added:
-                last = self.added[-1]
-                self.added[-1] = Subject(last.kind, last.count, tuple(self._colours), last.word)
+            last = self.added[-1] if self.added else None
+            if last and (self._verb == "add" or (self._verb == "beside" and self._last == last.kind)):
+                self.added[-1] = replace(last, colours=tuple(self._colours))
             else:
                 self._recolour(self._last, self._colours[-1])
         self._colours, self._count, self._since = [], 1, 0
