@@ -90,18 +90,19 @@ def paint_scene(
 
 
 def _paint_place(stage: Stage) -> Spots:
-    places = stage.scene.places
-    if "room" in places:
-        return indoors.paint_room(stage)
-    if "moonland" in places:
-        return beyond.paint_moonland(stage)
-    if "space" in places:
-        return beyond.paint_space(stage)
-    if "deep" in places:
-        return beyond.paint_deep(stage)
-    if "street" in places:
-        return street.paint_street(stage)
-    return outdoors.paint_outdoors(stage)
+    match stage.scene.setting:
+        case "room":
+            return indoors.paint_room(stage)
+        case "moonland":
+            return beyond.paint_moonland(stage)
+        case "space":
+            return beyond.paint_space(stage)
+        case "deep":
+            return beyond.paint_deep(stage)
+        case "street":
+            return street.paint_street(stage)
+        case _:
+            return outdoors.paint_outdoors(stage)
 
 
 def _paint_air(stage: Stage, spots: Spots) -> None:

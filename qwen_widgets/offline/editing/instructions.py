@@ -191,15 +191,8 @@ _PLACES = {
     "field": "ground",
     "forest": "leaves",
 }
-#: What is left where weather is taken out.
-_WITHOUT = {
-    "rain": "clear",
-    "storm": "clear",
-    "clouds": "clear",
-    "fog": "clear",
-    "snowfall": "clear",
-    "wind": "clear",
-}
+#: Weather that leaves a clear sky where it is taken out.
+NOT_CLEAR = frozenset({"rain", "storm", "clouds", "fog", "snowfall", "wind"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,8 +441,8 @@ class _Reader:
         if self._verb == "remove":
             if kind == "season" and name == "winter":
                 self.season = "summer"
-            elif name in _WITHOUT:
-                self.weather.append(_WITHOUT[name])
+            elif name in NOT_CLEAR:
+                self.weather.append("clear")
         elif surface == "bright":
             self.tones.append("bright")
         elif kind == "time":

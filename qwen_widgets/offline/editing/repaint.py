@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from qwen_widgets.offline.editing import tones
-from qwen_widgets.offline.editing.instructions import Edit, Recolour, read_edit
+from qwen_widgets.offline.editing.instructions import NOT_CLEAR, Edit, Recolour, read_edit
 from qwen_widgets.offline.origin import SURE, Origin, loss_of
 from qwen_widgets.offline.painter import paint_scene
 from qwen_widgets.offline.painting.band import band_height
@@ -21,10 +21,9 @@ _MOST_SUBJECTS = 6
 _MOST_STRANGE = 10
 _DARK_SKIES = frozenset({"stars", "moon", "aurora", "meteor"})
 _DARK_HOURS = frozenset({"night", "blue", "dusk"})
-_WET = frozenset({"rain", "storm", "snowfall", "fog", "clouds", "wind"})
 #: What can't be in the air together.
 _AGAINST: dict[str, frozenset[str]] = {
-    "clear": _WET,
+    "clear": NOT_CLEAR,
     "sun": frozenset({"rain", "storm", "fog"}),
     "rain": frozenset({"clear", "snowfall"}),
     "storm": frozenset({"clear", "snowfall"}),
@@ -40,8 +39,6 @@ _TINTED = frozenset({"sky", "light", "moon", "mountain", "forest", "city", "stre
 _DRESSED = frozenset({"person", "walker", "astronaut", "robot", "snowman"})
 #: The side of what is compared at once, pixels, and the largest picture that is compared.
 _BLOCK, _MOST_PIXELS = 8, 4096 * 4096
-#: Where a street is not what is painted.
-_INSTEAD_OF_STREETS = frozenset({"room", "moonland", "space", "deep"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +109,7 @@ def edited(painting: Painting, words: Edit, seed: int) -> Painting:
     removed nor get another colour.
     """
     scene = painting.scene
-    street = "street" in scene.places and not scene.places & _INSTEAD_OF_STREETS
-    if street and not scene.subjects and not scene.deserted:
+    if scene.setting == "street" and not scene.subjects and not scene.deserted:
         scene = replace(scene, subjects=(WALKER,))
     scene = _in_the_air(scene, words)
     for change in words.recolours:

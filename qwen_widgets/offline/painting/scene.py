@@ -12,6 +12,8 @@ from qwen_widgets.offline.painting.words import COLOURS, HOMES, SHADES, WORDS, W
 
 RGB = tuple[float, float, float]
 
+#: Places that leave no room for others, the one that goes before first.
+_SETTINGS = ("room", "moonland", "space", "deep", "street")
 _MOST_SUBJECTS = 4
 _MOST_STRANGE = 10
 _LONGEST_PROMPT = 4000
@@ -94,6 +96,11 @@ class Scene:
     def tint(self, name: str) -> RGB | None:
         """Give the colour that the prompt binds to a place, or None."""
         return dict(self.tints).get(name)
+
+    @property
+    def setting(self) -> str:
+        """The place that the whole picture is of; nothing where it is the land, with all its places together."""
+        return next((name for name in _SETTINGS if name in self.places), "")
 
     def has(self, kind: str) -> bool:
         """Tell whether a subject of this kind is named."""
