@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import Any, TypeVar
 
 try:
@@ -24,6 +26,29 @@ except ImportError:
 T = TypeVar("T")
 #: Seconds that an interrupt waits for a cancelled call to clean up.
 _GRACE = 0.8
+#: Seconds after which a blocked thread looks for a signal that didn't wake it.
+_LOOK = 0.25
+
+
+def outcome(future: Future[T], timeout: float | None = None) -> T:
+    """Block for a future's result, and leave the wait at an interrupt even where the signal wakes nobody.
+
+    A signal that comes just before a thread falls asleep in a lock, or that the system gives to another thread, is
+    seen only when the main thread runs again (https://docs.python.org/3/library/signal.html, "Signals and threads").
+
+    Raises
+    ------
+    TimeoutError
+        After ``timeout`` seconds. The work goes on.
+    KeyboardInterrupt
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while not future.done():
+        left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        wait_for([future], left)
+    return future.result()
 
 
 class _PortalLoop(asyncio.SelectorEventLoop):
@@ -106,7 +131,7 @@ class Portal:
         """
         if self.here:
             return self.loop.run_until_complete(asyncio.wrap_future(future, loop=self.loop))
-        return future.result()
+        return outcome(future)
 
     def close(self) -> None:
         """Stop the thread; for tests."""

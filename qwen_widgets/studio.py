@@ -36,7 +36,7 @@ from qwen_widgets.grid.lines import plan_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
-from qwen_widgets.portal import portal
+from qwen_widgets.portal import outcome, portal
 from qwen_widgets.runs import beside_others, keep_choices, know_others
 from qwen_widgets.settings import Settings, Sources
 
@@ -472,7 +472,7 @@ class Studio(Sources):
         if portal.here:
             portal.wait(portal.submit(ended()))
         else:
-            running.result(timeout)
+            outcome(running, timeout)
 
     def extend(self, grid: Grid, sweep: Sweep) -> None:
         """Run a larger sweep into a grid; what is in it already is not asked for again."""

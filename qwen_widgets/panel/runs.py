@@ -11,7 +11,7 @@ from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import Sweep
-from qwen_widgets.portal import portal
+from qwen_widgets.portal import outcome, portal
 
 
 @dataclass(eq=False)
@@ -100,4 +100,4 @@ class Runs:
                 "panel.wait() would wait for itself: a run calls this code, and goes on behind it."
             )
         for future in tuple(self._futures):
-            future.result(timeout)
+            outcome(future, timeout)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qwen_widgets.portal import Portal
+from qwen_widgets.portal import Portal, outcome
 
 
 @pytest.fixture
@@ -21,14 +21,17 @@ def portal() -> Iterator[Portal]:
     portal.close()
 
 
-def interrupt_when(begun: threading.Event) -> None:
-    """Send SIGINT to the main thread, once the work has begun and that thread waits for it."""
+def interrupt_when(begun: threading.Event, *, seen_by_another: bool = False) -> None:
+    """Send SIGINT to the main thread, once the work has begun and that thread waits for it.
+
+    A system may also give it to another thread, and then nothing wakes the main thread.
+    """
     main = threading.main_thread().ident or 0
 
     def waits() -> bool:
         frame = sys._current_frames().get(main)
         while frame is not None:
-            if frame.f_code.co_name == "result" and "futures" in frame.f_code.co_filename:
+            if frame.f_code.co_name == "wait" and "futures" in frame.f_code.co_filename:
                 return True
             frame = frame.f_back
         return False
@@ -37,7 +40,7 @@ def interrupt_when(begun: threading.Event) -> None:
         begun.wait(5)
         while not waits():
             threading.Event().wait(0.001)
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(threading.get_ident() if seen_by_another else main, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
 
@@ -124,7 +127,10 @@ def test_an_interrupt_cancels_and_waits_for_the_clean_up(portal: Portal) -> None
     assert cleaned.is_set()
 
 
-def test_waiting_for_submitted_work_leaves_it_running_when_interrupted(portal: Portal) -> None:
+@pytest.mark.parametrize("seen_by_another", [False, True])
+def test_waiting_for_submitted_work_leaves_it_running_when_interrupted(
+    portal: Portal, seen_by_another: bool
+) -> None:
     begun = threading.Event()
     told = threading.Event()
 
@@ -135,8 +141,25 @@ def test_waiting_for_submitted_work_leaves_it_running_when_interrupted(portal: P
         return "done"
 
     future = portal.submit(slow())
-    interrupt_when(begun)
+    interrupt_when(begun, seen_by_another=seen_by_another)
     with pytest.raises(KeyboardInterrupt):
         portal.wait(future)
+    assert not future.done()
     told.set()
     assert future.result(5) == "done"
+
+
+def test_a_wait_ends_with_its_time_and_an_error_of_the_work_is_its_own(portal: Portal) -> None:
+    release = asyncio.Event()
+
+    async def slow() -> None:
+        await release.wait()
+        raise TimeoutError("the work's own")
+
+    future = portal.submit(slow())
+    with pytest.raises(TimeoutError, match=r"^$"):
+        outcome(future, 0.01)
+    assert not future.done()
+    portal.loop.call_soon_threadsafe(release.set)
+    with pytest.raises(TimeoutError, match="the work's own"):
+        outcome(future, 60)
