@@ -70,8 +70,8 @@ def put(stage: Stage, axis: str, side: str) -> None:
 def test_any_axis_goes_on_any_side(stage):
     stage.open(axes_view())
     stage.focus_on(0, 0)
-    made = len(stage.log("made"))
     assert len(alts(stage)) == 8
+    assert stage.made(16) == 16
     put(stage, "seed", "rows")
     put(stage, "prompt", "columns")
     put(stage, "model", "tabs")
@@ -84,7 +84,7 @@ def test_any_axis_goes_on_any_side(stage):
     assert stage.page.evaluate("document.activeElement.textContent") == "Pro"
     assert alts(stage)[2] == ["r Pro 9:16 1", "b Pro 9:16 1"]
     # No picture was made anew for it.
-    assert len(stage.log("made")) == made
+    assert len(stage.log("made")) == 16
     # The arrow keys walk over what is shown now.
     stage.focus_on(0, 0)
     stage.press("ArrowDown", "ArrowRight")

@@ -58,7 +58,7 @@ def test_a_picture_that_arrives_changes_its_own_tile_only(stage):
     assert stage.count(".qw-tile img") == 4
     assert stage.page.evaluate("window.kept.every((el) => el.isConnected)")
     assert stage.focus == "prompt 0, seed 2"
-    assert len(stage.log("made")) == 4
+    assert stage.made(4) == 4
 
 
 def test_a_picture_that_is_replaced_frees_the_old_one(stage):
@@ -77,7 +77,7 @@ def test_the_grid_grows_by_rows_and_columns(stage):
     assert [stage.tile(r, 2).get_attribute("aria-label") for r in range(3)] == [
         f"prompt {r}, seed 3" for r in range(3)
     ]
-    assert len(stage.log("made")) == 9
+    assert stage.made(9) == 9
 
 
 def test_seconds_tick_only_while_something_runs(stage):

@@ -212,5 +212,10 @@ class Stage:
     def focus(self) -> str | None:
         return self.page.evaluate("document.activeElement.getAttribute('aria-label')")
 
+    def made(self, count: int) -> int:
+        """Wait until so many pictures were made, the far ones too, and return how many there are then."""
+        self.page.wait_for_function("(count) => log.made.length >= count", arg=count)
+        return len(self.log("made"))
+
     def log(self, name: str):
         return self.page.evaluate(f"[...log.{name}]")
