@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from panel_stage import PanelPage, explore
 from playwright.sync_api import expect
@@ -156,6 +158,10 @@ def test_what_cannot_run_says_why_at_its_field(lab, page, open_panel):
     panel.prompt.fill("a {red|blue} boat")
     panel.says("length", "2 prompts")
     panel.says("line", "2 × 3 = 6")
+    # The line stands right under the button, and is read out with it.
+    expect(panel.part("run")).to_have_accessible_description(re.compile("2 × 3 = 6"))
+    run, line = panel.part("run").bounding_box(), panel.part("line").bounding_box()
+    assert 0 <= line["y"] - (run["y"] + run["height"]) < 12
     panel.press("run")
     panel.filled(6)
     expect(panel.part("prompt-error")).to_have_text("")

@@ -45,6 +45,12 @@ const textOf = root => root.querySelector(".qw-p-prompt textarea:enabled") ?? /*
 /** @param {any} one @param {any} other */
 const same = (one, other) => Object.keys(one).every(name => one[name] === other[name]);
 
+/** Have a text read out with a control. @param {Element} control @param {Element} text */
+function describe(control, text) {
+	text.id ||= `qw-${Math.random().toString(36).slice(2)}`;
+	if (control.getAttribute("aria-describedby") !== text.id) control.setAttribute("aria-describedby", text.id);
+}
+
 /** Give controls the names and states that ipywidgets leaves out. @param {Element} root @param {Model} model */
 function name(root, model) {
 	const {roles, ...names} = model.get("names");
@@ -64,10 +70,13 @@ function name(root, model) {
 	const box = root.querySelector(".qw-p-prompt textarea");
 	const wrong = root.querySelector(".qw-p-prompt-error");
 	if (box && wrong) {
-		wrong.id ||= `qw-${Math.random().toString(36).slice(2)}`;
-		box.setAttribute("aria-describedby", wrong.id);
+		describe(box, wrong);
 		box.setAttribute("aria-invalid", String(!!wrong.textContent?.trim()));
 	}
+	const run = root.querySelector(".qw-p-run");
+	const line = root.querySelector(".qw-p-line");
+	// What a press costs, or why it can't be done, is read out with the button.
+	if (run && line) describe(run, line);
 	root.setAttribute("role", "group");
 	// A click beside the controls stays here, too: the keys behind it would be the notebook's.
 	/** @type {HTMLElement} */ (root).tabIndex = -1;
