@@ -22,6 +22,8 @@ from qwen_widgets.core.sweep import Row, Sweep
 
 #: Characters of a prompt that a message shows.
 _SHOWN = 40
+#: What an error tells of a run that buys pictures, where it ends before the first of them.
+_NONE_BOUGHT = "no picture was bought"
 #: How a text ends that is asked for again only where the user says so.
 _ENDED = ("unknown", "rejected", "failed", "expired", "invalid_output")
 _AGAIN = 'qw.enhance("…", style="…", retry=True) buys it again.'
@@ -148,7 +150,7 @@ async def enhance_sweep(engine: Engine, enhancing: Enhancing, stop: Stop) -> Rew
             words = reason.message if reason.message.endswith(".") else f"{reason.message}."
             why = " ".join(text for text in (words, _paid(reason), again) if text)
             failed.setdefault(why, []).append(order.prompt)
-    sweep, _ = reword(enhancing.sweep, known, enhancing.wish)
+    sweep, _ = reword(enhancing.sweep, known, enhancing.wish, kept)
     notes = tuple(f"not enhanced, the original is used: {_listed(p)}: {why}" for why, p in failed.items())
     count = sum(text is not None for text in known.values())
     return Reworded(sweep, notes, count, _spent(updates.values()), kept)
@@ -197,7 +199,7 @@ def _kept(updates: Collection[CellUpdate]) -> str:
     """Say that no picture was bought, and which texts were."""
     bought = [update for update in updates if update.state == "stored" and not update.cached]
     unsure = sum(update.error is not None and update.error.paid == "unknown" for update in updates)
-    words = "no picture was bought"
+    words = _NONE_BOUGHT
     if bought:
         what = "an enhanced prompt was" if len(bought) == 1 else f"{len(bought)} enhanced prompts were"
         spent = f"${_spent(bought).normalize():f}" if _spent(bought) else "no cost"
@@ -222,7 +224,7 @@ def _listed(prompts: Sequence[str]) -> str:
 
 
 def reword(
-    sweep: Sweep, texts: Mapping[str, str | None], wish: Wish
+    sweep: Sweep, texts: Mapping[str, str | None], wish: Wish, kept: str = _NONE_BOUGHT
 ) -> tuple[Sweep, tuple[ImageRequest, ...]]:
     """Put enhanced prompts into a sweep.
 
@@ -230,6 +232,8 @@ def reword(
     ----------
     texts : mapping of prompt to text
         None for a prompt that could not be enhanced: it stays. One that is missing isn't known yet.
+    kept : str
+        What was bought up to now, for an error to tell.
 
     Returns
     -------
@@ -257,7 +261,7 @@ def reword(
         if len(text) > row.model.max_prompt:
             raise InputError(
                 f"enhanced prompt of {_listed([row.prompt])}: {len(text)} characters, and {row.model.name} takes "
-                f"at most {row.model.max_prompt}; no picture was bought: shorten it by hand "
+                f"at most {row.model.max_prompt}; {kept}: shorten it by hand "
                 f'(qw.enhance("…", style="{wish.style}") gives it again for nothing) or choose another style.'
             )
         new = replace(row, prompt=text, original=row.prompt, style=wish.style)

@@ -218,12 +218,14 @@ def test_what_was_flagged_before_is_not_counted_as_new(hosted: FaultServer, said
 def test_too_long_is_said_before_any_picture_is_bought(hosted: FaultServer, said: list[str]) -> None:
     hosted.on_result(with_data(status="completed", outputs=["fox " * 228]))
     with pytest.raises(
-        InputError, match=r"'a red fox': 911 characters, and qwen-image-2\.0 takes at most 800"
+        InputError,
+        match=r"'a red fox': 911 characters, and qwen-image-2\.0 takes at most 800; no picture was bought, an enhanced "
+        r"prompt was \(\$0\.0009\), kept for the next run: shorten it by hand",
     ):
         qw.generate("a red fox", seeds="1-4", sizes="256x256", enhance="anime")
     assert models(hosted) == [OPTIMIZER]
     # It is kept: the next run says so before anything is asked.
-    with pytest.raises(InputError, match="911 characters"):
+    with pytest.raises(InputError, match=r"911 characters.* at most 800; no picture was bought: shorten"):
         studio.studio().prepare("a red fox", seeds="1-4", sizes="256x256", enhance="anime")
     assert models(hosted) == [OPTIMIZER]
     assert len(qw.enhance("a red fox", style="anime").text) == 911
