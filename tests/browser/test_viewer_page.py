@@ -174,6 +174,25 @@ def test_a_large_page_is_saved_whole(open_page, tmp_path, monkeypatch):
     assert label(page, 11) == "prompt 2, seed 4, kept"
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["between blocks", "inside of one"])
+def test_a_file_that_is_cut_off_says_so(open_page, monkeypatch, inside):
+    monkeypatch.setattr("qwen_widgets.grid.page._BLOCK", 3000)
+    view = make_view("s" * 12)
+    html = render_viewer_page(view, pictures(view))
+    page = open_page(html)
+    expect(page.locator(".qw-tile img[src]")).to_have_count(12)
+    expect(page.locator("#missing")).to_be_empty()
+    begins = html.rindex('<script type="application/json" class="pictures">')
+    page = open_page(html[: begins + 1000 if inside else begins])
+    here = page.locator(".qw-box").count()
+    assert 0 < here < 12
+    expect(page.get_by_role("alert")).to_have_text(
+        f"This file is incomplete: {here} of its 12 cells are here. Copy it once more."
+    )
+    expect(page.locator(".qw-tile img[src]")).to_have_count(here)
+    assert page.console_errors == []
+
+
 def save_anew(page, path):
     """Save the page with what its reader chose, as a press of the button does."""
     page.locator(".qw-tile").nth(0).focus()

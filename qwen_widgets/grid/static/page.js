@@ -66,11 +66,23 @@ mount(
 	host
 );
 
+/** Say it where the file is cut off: a download that broke, a mail that was too large. */
+function tell() {
+	const all = data.cells.length;
+	if (pictures.length === all) return;
+	const missing = /** @type {HTMLElement} */ (document.getElementById("missing"));
+	missing.textContent = `This file is incomplete: ${pictures.length} of its ${all} cells are here. Copy it once more.`;
+}
+
 /** Take up the pictures of one element, and those of the next when these are drawn. @param {number} at */
 function more(at) {
 	const block = document.getElementsByClassName("pictures")[at];
-	if (!block) return;
-	pictures.push(...JSON.parse(block.textContent ?? "[]"));
+	if (!block) return tell();
+	try {
+		pictures.push(...JSON.parse(block.textContent ?? "[]"));
+	} catch {
+		return tell();
+	}
 	changed();
 	requestAnimationFrame(() => setTimeout(more, 0, at + 1));
 }
