@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from server import OPTIMIZER, Exchange, FaultServer, contract, edited, hang, lose_answer, reply, with_data
+from server import OPTIMIZER, Exchange, FaultServer, contract, edited, lose_answer, reply, with_data
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive, making, studio, wording
@@ -337,7 +337,13 @@ def test_another_price_stops_until_a_limit_accepts_it(hosted: FaultServer) -> No
 def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
     hosted: FaultServer, said: list[str], restart: Callable[[], Studio]
 ) -> None:
-    hosted.on_result(hang)
+    interrupted = threading.Event()
+
+    async def hang_till_then(x: Exchange) -> None:
+        await asyncio.to_thread(interrupted.wait, 60)
+        await x.fin()
+
+    hosted.on_result(hang_till_then)
     main = threading.main_thread().ident
 
     def interrupt() -> None:
@@ -348,6 +354,7 @@ def test_interrupted_while_it_enhances_it_buys_no_picture_and_loses_no_text(
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         qw.generate("a red fox", seeds="1-2", sizes="256x256", enhance=True)
+    interrupted.set()
     thread.join()
     assert models(hosted) == [OPTIMIZER]
     restart()
