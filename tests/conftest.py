@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 from contract import KEY, ContractServer
+from hypothesis import HealthCheck, settings
 
 # A shell's job in the background inherits that interrupts are ignored, and so would the kernels that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes is the machine's affair.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # The invariants of tests/faults say what was found there.
 pytest.register_assert_rewrite("rig")

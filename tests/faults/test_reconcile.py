@@ -373,7 +373,8 @@ async def test_a_clock_that_is_set_between_submit_and_look_proves_nothing(
 
 async def test_dates_that_contradict_each_other_end_and_prove_nothing(server, rig):
     """I7: answers of machines whose clocks are hours apart; the look does not go on for ever."""
-    offsets = itertools.cycle([0, 7200])
+    # The first look contradicts itself already: on a busy machine there may be only that one.
+    offsets = itertools.cycle([7200, 0])
 
     async def elsewhere(x):
         status, body, headers = x.contract()

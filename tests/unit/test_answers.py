@@ -77,7 +77,7 @@ def check(prediction: Prediction) -> None:
 
 
 @given(st.binary(max_size=200) | values.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_body_is_read_or_is_a_bad_answer(body):
     try:
         envelope = read_envelope(body)
@@ -90,7 +90,7 @@ def test_any_body_is_read_or_is_a_bad_answer(body):
 
 
 @given(values | objects | predictions)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_is_a_prediction_or_a_bad_answer(value):
     for asked in (None, "abc"):
         with contextlib.suppress(BadAnswerError):
@@ -98,7 +98,7 @@ def test_any_value_is_a_prediction_or_a_bad_answer(value):
 
 
 @given(st.sampled_from([400, 401, 402, 403, 404, 422, 429, 500]), objects, st.text(max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_refusal_is_an_error_with_a_clean_message(status, answer, wait):
     error = refusal(status, json.dumps(answer).encode(), {"retry-after": wait})
     assert isinstance(error, QwenError)
@@ -232,7 +232,6 @@ def test_times_with_0_to_9_fraction_digits(digits, zone):
 
 
 @given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1000, 1, 1)))  # noqa: DTZ001
-@settings(deadline=None)
 def test_every_time_is_read_back(moment):
     assert read_time(moment.isoformat()) == moment
     assert read_time(moment.isoformat().replace("+00:00", "Z")) == moment
@@ -394,14 +393,14 @@ def test_retry_after_a_date_without_the_servers_date(date):
     | st.floats().map(str)
     | st.datetimes().map(lambda d: d.strftime("%a, %d %b %Y %H:%M:%S GMT"))
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_retry_after_is_a_wait_that_ends(text):
     for headers in ({"retry-after": text}, {"retry-after-ms": text}, {"retry-after": text, "date": text}):
         assert 0 <= read_retry_after(headers) <= LONGEST_RETRY
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_date_is_read_or_none(text):
     moment = read_http_date(text)
     assert moment is None or moment.tzinfo is UTC

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentences import check_sentence
 
@@ -66,7 +66,7 @@ def outcome(parse, *arguments, **options):
         return None
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=400)
+@settings(max_examples=400)
 @given(text=st.text() | LISTED, cap=st.integers(1, 50))
 @example(text="1-10 [3], .., 5", cap=50)
 def test_no_text_of_seeds_gets_past(text, cap):
@@ -76,7 +76,7 @@ def test_no_text_of_seeds_gets_past(text, cap):
         assert all(type(seed) is int and 0 <= seed <= HIGHEST_SEED for seed in seeds.values)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=400)
+@settings(max_examples=400)
 @given(text=st.text() | LISTED)
 def test_no_text_of_sizes_gets_past(text):
     if sizes := outcome(parse_sizes, text):
@@ -84,7 +84,7 @@ def test_no_text_of_sizes_gets_past(text):
         assert all(DEFAULT_MODEL.fits(size) for size in sizes.values)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=800)
+@settings(max_examples=800)
 @given(
     text=st.text() | WRITTEN,
     cap=st.integers(1, 50),

@@ -121,7 +121,7 @@ SAID = st.dictionaries(
 
 
 # A deep value takes long to be made up on a busy machine, which says nothing of the reading.
-AT_LEISURE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+AT_LEISURE = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @AT_LEISURE

@@ -299,7 +299,7 @@ def test_a_result_has_the_size_that_was_asked_for_or_its_pictures_own(given_size
     assert edit("at night", [picture], size, 1).size == result
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     words=st.lists(st.sampled_from(sorted(WORDS)), min_size=0, max_size=6),
     verb=st.sampled_from(["", "add", "remove", "make", "replace the fox with", "没有", "加"]),
@@ -313,7 +313,7 @@ def test_no_edit_of_any_picture_is_refused(words, verb, tone, size):
         assert edit(f"{verb} {' '.join(words)}", [picture, plain], None, 1).size == size
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(*map(st.sampled_from, CLAUSE)).map(" ".join), min_size=1, max_size=3).map(" ".join))
 def test_any_row_of_words_that_are_known_is_read(text):
     assert read_edit(text) == read_edit(text)

@@ -349,7 +349,7 @@ def test_the_band_is_the_same_for_every_prompt_but_its_ticks():
 # Any text, any size -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(prompt=st.text(max_size=60), seed=st.integers(min_value=0, max_value=2**31 - 1))
 def test_no_text_is_refused(prompt, seed):
     picture = paint(prompt, (64, 48), seed)
@@ -357,7 +357,7 @@ def test_no_text_is_refused(prompt, seed):
     assert picture.mode == "RGB"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     words=st.lists(st.sampled_from(sorted(WORDS)), min_size=1, max_size=8),
     size=st.sampled_from([(96, 64), (64, 96), (64, 160), (160, 64), (33, 47)]),

@@ -144,7 +144,7 @@ def test_a_header_of_zero_pixels(file):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_damaged_files_are_pictures_or_picture_errors(tmp_path, data):
     kind = data.draw(st.sampled_from([*SUFFIX]))
     whole = bytearray(encoded(kind))

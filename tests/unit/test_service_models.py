@@ -416,7 +416,7 @@ LIKELY = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     model=st.sampled_from([offer.id for offer in OFFERS]),
     body=st.dictionaries(NAMES, JSON | LIKELY, max_size=6),
