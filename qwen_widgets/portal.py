@@ -13,8 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent import futures
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from typing import Any, TypeVar
 
 try:
@@ -47,7 +47,7 @@ def outcome(future: Future[T], timeout: float | None = None) -> T:
         left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
         if left <= 0:
             raise TimeoutError
-        wait_for([future], left)
+        futures.wait([future], left)
     return future.result()
 
 

@@ -207,7 +207,6 @@ def test_in_any_order_nothing_is_lost_or_paid_twice():
         settings=settings(
             max_examples=20,
             stateful_step_count=8,
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=list(HealthCheck),

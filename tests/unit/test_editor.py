@@ -316,7 +316,12 @@ def test_no_edit_of_any_picture_is_refused(words, verb, tone, size):
 @settings(max_examples=400)
 @given(st.lists(st.tuples(*map(st.sampled_from, CLAUSE)).map(" ".join), min_size=1, max_size=3).map(" ".join))
 def test_any_row_of_words_that_are_known_is_read(text):
-    assert read_edit(text) == read_edit(text)
+    words = read_edit(text)
+    known = {word.name for word in WORDS.values()}
+    assert {one.kind for one in words.added} | {*words.removed} <= known | {""}
+    assert {change.colour for change in words.recolours} <= {*COLOURS.values()}
+    # Of all these words only this one isn't understood.
+    assert {*words.strange} <= {"hat"}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ mount(
 );
 
 /** Say it where the file is cut off: a download that broke, a mail that was too large. */
-function tell() {
+function tellMissing() {
 	const all = data.cells.length;
 	if (pictures.length === all) return;
 	const missing = /** @type {HTMLElement} */ (document.getElementById("missing"));
@@ -77,11 +77,11 @@ function tell() {
 /** Take up the pictures of one element, and those of the next when these are drawn. @param {number} at */
 function more(at) {
 	const block = document.getElementsByClassName("pictures")[at];
-	if (!block) return tell();
+	if (!block) return tellMissing();
 	try {
 		pictures.push(...JSON.parse(block.textContent ?? "[]"));
 	} catch {
-		return tell();
+		return tellMissing();
 	}
 	changed();
 	requestAnimationFrame(() => setTimeout(more, 0, at + 1));
