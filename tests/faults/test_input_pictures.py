@@ -169,11 +169,23 @@ def test_a_hostile_or_wrong_file_is_one_sentence(
     path.write_bytes(data)
     with pytest.raises(InputError, match=words) as caught:
         qw.generate("a fox", seeds=1, images=path)
-    assert str(path) in caught.value.message
+    assert f"{name}'" in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.paid == "no"
     assert contract.asked == []
     assert nothing_left(contract)
+
+
+def test_a_long_path_is_shown_by_its_two_ends(contract: ContractServer) -> None:
+    path = f"photos/{'deep/' * 40}the fox.png"
+    with pytest.raises(InputError) as caught:
+        qw.generate("a fox", seeds=1, images=path)
+    shown = caught.value.message.split("'")[1]
+    assert len(shown) == 80
+    assert shown.startswith("photos/deep/")
+    assert shown.endswith("deep/the fox.png")
+    assert "there is no such file" in caught.value.message
+    assert contract.asked == []
 
 
 @pytest.mark.parametrize(
