@@ -18,8 +18,11 @@ from hypothesis import HealthCheck, settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes is the machine's affair.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes is the machine's affair. A run tells about the code alone, so the examples are the same
+# each time; --hypothesis-profile=search looks for new ones.
+_ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", _ANY_MACHINE)
+settings.register_profile("any machine", _ANY_MACHINE, derandomize=True, database=None)
 settings.load_profile("any machine")
 
 # The invariants of tests/faults say what was found there.
