@@ -17,13 +17,19 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 _LONGEST = 300
 
 
-def clean(text: object, *, longest: int = _LONGEST) -> str:
-    """Make foreign text fit for a message: one line, no control characters, at most `longest` characters."""
+def clean(text: object, *, longest: int = _LONGEST, both_ends: bool = False) -> str:
+    """Make foreign text fit for a message: one line, no control characters, at most `longest` characters.
+
+    With `both_ends` a longer one is cut in the middle: a path is told by the file's name.
+    """
     # Half a surrogate pair can't be written anywhere.
     whole = str(text).encode("utf-8", "replace").decode()
     line = _CONTROL.sub(" ", _ESCAPE.sub("", whole))
     line = " ".join(line.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    if len(line) <= longest:
+        return line
+    start = longest // 3 if both_ends else longest - 1
+    return f"{line[:start]}…{line[len(line) - (longest - 1 - start) :]}"
 
 
 class QwenError(Exception):

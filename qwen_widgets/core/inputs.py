@@ -38,8 +38,6 @@ from qwen_widgets.core.transport import Timeouts
 
 #: Bytes of one input picture.
 LARGEST_INPUT = 50_000_000
-#: Characters of a path or an address in a message.
-_SHOWN = 80
 #: Two letters at least: one is a drive. Some schemes go without slashes.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(file|data|blob|javascript):", re.IGNORECASE)
 #: What to do about a cell whose stored picture is damaged.
@@ -287,6 +285,5 @@ def _fault(name: str, problem: str) -> InputError:
 
 
 def _shown(source: str) -> str:
-    """Return a source fit for a message: short, with its end (the file's name), without an address' user name."""
-    whole = clean(re.sub(r"//[^/?#]*@", "//…@", source), longest=len(source) + 1)
-    return whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN // 3]}…{whole[1 + _SHOWN // 3 - _SHOWN :]}"
+    """Return a source fit for a message: short, and without the user name of an address."""
+    return clean(re.sub(r"//[^/?#]*@", "//…@", source), longest=80, both_ends=True)

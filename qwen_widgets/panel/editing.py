@@ -92,7 +92,7 @@ class Editing:
 def uploaded(files: Any) -> tuple[Given, ...]:
     """Return the files that a page has given; a path or a number in the place of bytes is no file."""
     return tuple(
-        Given(bytes(file["content"]), name=repr(clean(file["name"], longest=80)))
+        Given(bytes(file["content"]), name=repr(clean(file["name"], longest=80, both_ends=True)))
         for file in files
         if isinstance(file["content"], bytes | memoryview)
     )

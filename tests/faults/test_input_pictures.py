@@ -163,13 +163,18 @@ HTML = b"<!doctype html><html><script>alert(1)</script></html>"
     ids=["svg", "svg named png", "html", "empty", "gif", "broken", "81 megapixels", "300×300", "cut off"],
 )
 def test_a_hostile_or_wrong_file_is_one_sentence(
-    contract: ContractServer, tmp_path: Path, name: str, data: bytes, words: str
+    contract: ContractServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    data: bytes,
+    words: str,
 ) -> None:
-    path = tmp_path / name
-    path.write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(data)
     with pytest.raises(InputError, match=words) as caught:
-        qw.generate("a fox", seeds=1, images=path)
-    assert f"{name}'" in caught.value.message
+        qw.generate("a fox", seeds=1, images=Path(name))
+    assert f"image {name!r}: " in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.paid == "no"
     assert contract.asked == []
