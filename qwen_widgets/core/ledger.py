@@ -3,8 +3,7 @@
 One connection on one thread of its own. A purchase's row is durable before its money is spent
 (``synchronous=FULL``), and a unique index lets no two kernels have the same picture under way at once.
 
-States: planned → sending → submitted → completed → stored, and unknown, rejected, failed, expired,
-invalid_output. `OPEN` are those from which a picture can still come without a second purchase.
+What leads from which state to which is the table in `states`.
 """
 
 from __future__ import annotations
@@ -28,16 +27,15 @@ from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
-    OPEN,
     UNASSIGNED,
     Record,
-    State,
     dump_error,
     read_record,
     with_addresses,
 )
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
+from qwen_widgets.core.states import OPEN, UNFINISHED, State
 from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
@@ -261,8 +259,7 @@ class Store(AccountRows, UploadRows):
     def unfinished(self, provider: str) -> list[Record]:
         """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE provider = ? AND state IN ('sending', 'submitted', 'completed', 'unknown')"
-            " ORDER BY id",
+            f"SELECT * FROM purchase WHERE provider = ? AND state IN {UNFINISHED} ORDER BY id",
             (provider,),
         )
         return [read_record(row) for row in rows.fetchall()]
@@ -379,8 +376,8 @@ class Store(AccountRows, UploadRows):
     ) -> None:
         """Bring a row into a state, with the columns that go with it."""
         columns: dict[str, Any] = {"state": state, **values}
-        if error is not None:
-            columns["error"] = dump_error(error)
+        # What went wrong before is over, unless it is what the row ends with.
+        columns["error"] = dump_error(error) if error is not None else None
         if state not in OPEN:
             columns |= {"owner": None, "lease_until": None, "ended_at": self._clock()}
         if state == "sending":
@@ -412,12 +409,24 @@ class Store(AccountRows, UploadRows):
             self.move(here["id"], "expired", note=f"it is row {row_id}'s")
         elif record.state in ("sending", "unknown"):
             self._db.execute(
-                "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?",
+                "UPDATE purchase SET state = 'submitted', prediction_id = ?, error = NULL WHERE id = ?",
                 (prediction_id, row_id),
             )
             self._event(row_id, "submitted", note)
         elif record.prediction_id != prediction_id:
             self.adopt(record.provider, prediction_id, record)
+
+    def keep_trouble(self, row_id: int, error: QwenError) -> None:
+        """Note why an open row has got no further; whoever takes it up goes on from there."""
+        self._db.execute("UPDATE purchase SET error = ? WHERE id = ?", (dump_error(error), row_id))
+
+    def note_missed(self, row_id: int, at: float) -> None:
+        """Note when the service said that it has no such prediction, by its own clock: the first time counts."""
+        self._db.execute("UPDATE purchase SET missed_at = coalesce(missed_at, ?) WHERE id = ?", (at, row_id))
+
+    def note_there(self, row_id: int) -> None:
+        """Note that the service has the prediction: what it said before has passed."""
+        self._db.execute("UPDATE purchase SET missed_at = NULL WHERE id = ?", (row_id,))
 
     def check_claim(self, row_id: int, *states: State) -> Record:
         """Return a row that this process works on, in one of these states.

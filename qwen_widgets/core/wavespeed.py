@@ -105,6 +105,7 @@ class WaveSpeed:
         )
         #: Server's clock less this machine's, seconds, from the last answer's Date header.
         self.clock_skew = 0.0
+        self._told: tuple[float, float] | None = None
 
     @property
     def origin(self) -> str:
@@ -373,6 +374,11 @@ class WaveSpeed:
         moment = answers.read_http_date(headers.get("date", ""))
         if moment is not None:
             self.clock_skew = moment.timestamp() - time.time()
+            self._told = moment.timestamp(), time.monotonic()
+
+    def now(self) -> float | None:
+        """Return the service's time, seconds since the epoch; None where no answer has told it in this process."""
+        return None if self._told is None else self._told[0] + time.monotonic() - self._told[1]
 
     async def _ask(
         self,
