@@ -65,7 +65,7 @@ class Record:
     lease_until: float
     created_at: float
     sent_at: float | None
-    #: When it was sent by the server's clock, as far as that was known then.
+    #: When it was sent by the service's own clock; None where no answer has told its time.
     server_at: float | None = None
     #: JSON of what was asked for beside prompt, size and seed.
     inputs: str = ""
