@@ -29,6 +29,7 @@ from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, Order
+from qwen_widgets.core.sendings import Sendings
 from qwen_widgets.core.states import OPEN
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
@@ -160,6 +161,8 @@ class Engine:
         self.uploads = Uploads(
             client, ledger, store, provider=provider, lasting=not free, clock=clock, time_scale=time_scale
         )
+        self.sendings = Sendings(ledger, clock.monotonic, client.now)
+        client.on_date = self.sendings.date
         self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()
@@ -340,6 +343,10 @@ class Engine:
         """Wake where the wall clock has left the monotonic one since the last look, in whichever run that was."""
         ahead = self.clock.wall() - self.clock.monotonic()
         gap, self._ahead = ahead - self._ahead, ahead
+        if abs(gap) > _SLEPT:
+            # Asleep or set: until the next Date nobody knows how much time has passed.
+            self.client.forget_time()
+            self.sendings.slept()
         if gap > _SLEPT:
             await self.wake()
 

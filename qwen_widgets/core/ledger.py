@@ -501,7 +501,7 @@ class Store(AccountRows, UploadRows):
         row_id: int,
         *,
         midnight: float,
-        skew: float = 0.0,
+        server_at: float | None = None,
         addresses: Sequence[str] = (),
         account: str = "",
     ) -> None:
@@ -513,8 +513,8 @@ class Store(AccountRows, UploadRows):
         ----------
         midnight : float
             When the day began, seconds since the epoch.
-        skew : float
-            Server's clock less this machine's, as far as it is known: this machine's may be set before the next look.
+        server_at : float, optional
+            Now, by the service's clock, seconds since the epoch; None where that isn't known yet (see `date`).
         addresses : sequence of str
             Where the input pictures are: what the service may echo.
         account : str
@@ -537,7 +537,14 @@ class Store(AccountRows, UploadRows):
                     next_step="%qwen budget 10 raises it.",
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
-        self.move(row_id, "sending", note=account, server_at=self._clock() + skew, inputs=inputs)
+        self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
+
+    def date(self, row_id: int, server_at: float) -> None:
+        """Note when a row was sent by the service's clock, which was not known yet when it was sent."""
+        self._db.execute(
+            "UPDATE purchase SET server_at = ? WHERE id = ? AND server_at IS NULL AND sent_at IS NOT NULL",
+            (server_at, row_id),
+        )
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""

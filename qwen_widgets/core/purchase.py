@@ -255,12 +255,13 @@ class Purchase:
         """Write `sending`, durably; None where the run was stopped or the day's budget forbids it."""
         if self.run.must_stop():
             return None
+        server_at = self.engine.client.now()
 
         def announce(db: Store) -> Record:
             db.send(
                 record.id,
                 midnight=self.engine.clock.midnight(),
-                skew=self.engine.client.clock_skew,
+                server_at=server_at,
                 addresses=addresses,
                 account=self.engine.client.account,
             )
@@ -276,6 +277,7 @@ class Purchase:
             await self._go(sending, Heard.HELD_BACK, note="stopped")
             return None
         self._sent = self.engine.clock.monotonic()
+        self.engine.sendings.note(record.id, dated=server_at is not None)
         return sending
 
     # --- reconcile ----------------------------------------------------------------------------------------
@@ -318,9 +320,10 @@ class Purchase:
         engine = self.engine
         assert self.request is not None
         for _ in range(_MOST_DATES):
-            skew = engine.client.clock_skew
+            wall = engine.clock.wall()
+            now = engine.client.now() or wall
+            skew = now - wall
             least, most = self._ages(record)
-            now = engine.clock.wall() + skew
             then = record.server_at if record.server_at is not None else now - least
             history = await engine.client.history(
                 model=self.request.model,
@@ -328,7 +331,8 @@ class Purchase:
                 until=max(then, now - least) + reconcile.AFTER,
             )
             # The answer's own date may show that the wrong minutes were asked for.
-            if abs(engine.client.clock_skew - skew) < reconcile.BEFORE / 2:
+            later = engine.clock.wall()
+            if abs((engine.client.now() or later) - later - skew) < reconcile.BEFORE / 2:
                 break
         else:
             raise UnavailableError("The service's dates contradict each other.")

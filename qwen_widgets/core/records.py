@@ -61,7 +61,7 @@ class Record:
     lease_until: float
     created_at: float
     sent_at: float | None
-    #: When it was sent by the server's clock, as far as that was known then.
+    #: When it was sent by the service's own clock; None where no answer has told its time.
     server_at: float | None = None
     #: When the service first said that it has no such prediction, by its own clock; None where it has.
     missed_at: float | None = None
