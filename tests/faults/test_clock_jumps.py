@@ -6,7 +6,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from server import Exchange, contract, lose_answer, reply, reset
+from server import Exchange, contract, lose_answer, reply
 
 from qwen_widgets.core.pacing import Clock
 
