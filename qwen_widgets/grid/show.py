@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
+from qwen_widgets.grid.files import look_at_files
 from qwen_widgets.grid.recipe import seed_text
 from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import NOTHING
@@ -76,6 +77,7 @@ def open_view(grid: Grid, *, kind: FrontEnd | None = None) -> View:
     kind : FrontEnd, optional
         In place of what is found.
     """
+    look_at_files(grid)
     kind = kind or front_end()
     if kind == "live":
         return LiveView(grid)
@@ -206,7 +208,9 @@ class Snapshot:
         grid = self._grid
         if grid is None:
             return {"text/html": render_snapshot(NOTHING, {}), "text/plain": ""}
-        html = render_snapshot(describe(grid), snapshot_pictures(grid), grid.choices)
+        # What is found of their files by making them is then told.
+        pictures = snapshot_pictures(grid)
+        html = render_snapshot(describe(grid), pictures, grid.choices)
         return {"text/html": html, "text/plain": repr(grid)}
 
     def show(self, grid: Grid | None) -> None:
@@ -258,7 +262,7 @@ def path_lines(grid: Grid) -> list[str]:
     lines = []
     for cell in grid:
         path = cell.path
-        if path is not None:
+        if path is not None and cell.error is None:
             what = short_path(path)
         elif cell.error is not None:
             what = " ".join(text for text in (cell.error.message, cell.error.next_step) if text)
