@@ -281,16 +281,30 @@ class PictureStore:
         DamagedError
             There is none yet, and the file it would be made of is damaged or gone.
         """
-        name = f"{sha256[:20]}-{side}{'-blurred' * blurred}.jpg"
-        kept = self.thumbnails / sha256[:2] / name
         places = (self.path(sha256, suffix), self._input_path(sha256, suffix))
         source = next((path for path in places if self._holds(path, sha256)), None)
+
+        def make() -> bytes:
+            if source is None:
+                raise self.damage(sha256, suffix)
+            return make_thumbnail(source, side, blurred=blurred)
+
+        return self._made_once(f"{sha256[:20]}-{side}{'-blurred' * blurred}.jpg", make)
+
+    def miniature(self, sha256: str, suffix: str, *, side: int, quality: int, blurred: bool = False) -> bytes:
+        """Return a thumbnail for a page that has to stay small, WebP or JPEG by which is smaller; as `thumbnail` else."""
+        # Of the thumbnail that the viewer has: decoding the originals of a large grid takes many times as long.
+        larger = self.thumbnail(sha256, suffix, blurred=blurred)
+        name = f"{sha256[:20]}-{side}-{quality}{'-blurred' * blurred}.small"
+        return self._made_once(name, lambda: make_miniature(larger, side, quality))
+
+    def _made_once(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return what is kept under a name among the thumbnails, made where it isn't there as it was made."""
+        kept = self.thumbnails / name[:2] / name
         # It is made anew in place of being read through: it is small, and after a power cut it can be empty or short.
         if self._stamps.is_right(kept, name, lambda: False):
             return kept.read_bytes()
-        if source is None:
-            raise self.damage(sha256, suffix)
-        data = make_thumbnail(source, side, blurred=blurred)
+        data = make()
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = kept.with_suffix(f".{uuid.uuid4().hex[:12]}.part")  # two threads may be making it
         part.write_bytes(data)
@@ -335,6 +349,24 @@ def make_thumbnail(
     source: Path | bytes | Image.Image, side: int, *, quality: int = 80, blurred: bool = False
 ) -> bytes:
     """Return a JPEG of a picture, its longer side at most `side` pixels, without metadata."""
+    out = io.BytesIO()
+    _scaled_down(source, side, blurred=blurred).save(
+        out, "JPEG", quality=quality, optimize=True, progressive=True
+    )
+    return out.getvalue()
+
+
+def make_miniature(source: bytes, side: int, quality: int) -> bytes:
+    """Return a picture as WebP or JPEG, whichever is smaller, its longer side at most `side` pixels."""
+    image = _scaled_down(source, side)
+    jpeg, webp = io.BytesIO(), io.BytesIO()
+    image.save(jpeg, "JPEG", quality=quality, optimize=True, progressive=True)
+    image.save(webp, "WEBP", quality=quality, method=4)
+    return min(webp.getvalue(), jpeg.getvalue(), key=len)
+
+
+def _scaled_down(source: Path | bytes | Image.Image, side: int, *, blurred: bool = False) -> Image.Image:
+    """Return a picture in RGB, upright, its longer side at most `side` pixels."""
     if isinstance(source, Image.Image):
         image = source.copy()
     else:
@@ -352,9 +384,7 @@ def make_thumbnail(
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if blurred:
         image = image.filter(ImageFilter.GaussianBlur(max(image.size) / 14))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
-    return out.getvalue()
+    return image
 
 
 def load(data: bytes) -> Image.Image:

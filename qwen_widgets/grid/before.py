@@ -61,7 +61,7 @@ def before_pictures(grid: Grid, make: Thumbnail) -> dict[tuple[int, int], bytes]
     """Return a JPEG of the picture before, by row and column of the view; one picture is made once."""
     found: dict[tuple[int, int], bytes] = {}
     known: dict[InputPicture, bytes] = {}
-    for place, picture in _first_pictures(grid).items():
+    for place, picture in first_inputs(grid).items():
         if picture not in known:
             with contextlib.suppress(OSError, ValueError, DamagedError):
                 known[picture] = make(picture.sha256, picture.suffix, blurred=picture.flagged)
@@ -72,9 +72,10 @@ def before_pictures(grid: Grid, make: Thumbnail) -> dict[tuple[int, int], bytes]
 
 def before_inputs(grid: Grid) -> dict[tuple[int, int], InputPicture]:
     """Return the pictures before that may be shown as they are, by row and column of the view."""
-    return {place: picture for place, picture in _first_pictures(grid).items() if not picture.flagged}
+    return {place: picture for place, picture in first_inputs(grid).items() if not picture.flagged}
 
 
-def _first_pictures(grid: Grid) -> dict[tuple[int, int], InputPicture]:
+def first_inputs(grid: Grid) -> dict[tuple[int, int], InputPicture]:
+    """Return the picture before of each row that has one, by row and column of the view."""
     column = len(grid.seeds)
     return {(row, column): line.images[0] for row, line in enumerate(grid.sweep.rows) if line.images}

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qwen_widgets.core.errors import DamagedError
-from qwen_widgets.grid.before import before_inputs, before_pictures
+from qwen_widgets.grid.before import before_inputs, first_inputs
 
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Cell, Grid
@@ -78,13 +77,34 @@ def read_place(grid: Grid, row: int, column: int) -> bytes | None:
 
 def make_thumbnails(grid: Grid, side: int) -> dict[tuple[int, int], bytes]:
     """Return a JPEG of each picture of a view, its longer side at most `side` pixels, by row and column."""
-    found = before_pictures(grid, partial(grid._store.thumbnail, side=side))
-    for cell in grid:
-        if cell._file is not None:
+    found = {}
+    for place, (digest, suffix, flagged) in _pictures(grid).items():
+        with contextlib.suppress(OSError, ValueError, DamagedError):
+            found[place] = grid._store.thumbnail(digest, suffix, side=side, blurred=flagged)
+    return found
+
+
+def make_miniatures(
+    grid: Grid, sides: Mapping[tuple[int, int], int], quality: int
+) -> dict[tuple[int, int], bytes]:
+    """Return a WebP or JPEG of each picture at some places of a view, its longer side at most so many pixels."""
+    found = {}
+    for place, (digest, suffix, flagged) in _pictures(grid).items():
+        if place in sides:
             with contextlib.suppress(OSError, ValueError, DamagedError):
-                found[cell.row, cell.column] = grid._store.thumbnail(
-                    *cell._file, side=side, blurred=cell.flagged
+                found[place] = grid._store.miniature(
+                    digest, suffix, side=sides[place], quality=quality, blurred=flagged
                 )
+    return found
+
+
+def _pictures(grid: Grid) -> dict[tuple[int, int], tuple[str, str, bool]]:
+    """Return hash, suffix and whether it is flagged of each picture of a view, the ones before among them."""
+    found = {
+        place: (picture.sha256, picture.suffix, picture.flagged)
+        for place, picture in first_inputs(grid).items()
+    }
+    found |= {(cell.row, cell.column): (*cell._file, cell.flagged) for cell in grid if cell._file is not None}
     return found
 
 

@@ -14,6 +14,7 @@ from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
 from qwen_widgets.grid.files import look_at_files
+from qwen_widgets.grid.miniatures import snapshot_pictures
 from qwen_widgets.grid.recipe import seed_text
 from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import NOTHING
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 #: papermill). `terminal`: IPython in a terminal. `script`: no IPython.
 FrontEnd = Literal["live", "static", "terminal", "script"]
 
-#: Pixels of the longer side of a snapshot's thumbnails, tried from the largest until the notebook stays small.
-_SIDES = ((1, 768), (2, 640), (4, 448), (6, 384), (9, 320))
-_SMALLEST_SIDE = 256
-#: Bytes of pictures that a saved grid may hold, as base64; more only where it has many cells.
-_ROOM = 112_000
-_ROOM_PER_CELL = 13_000
 #: Seconds between snapshots while a run goes on: whoever saves in mid-run has most of it.
 _SNAPSHOT_EVERY = 10.0
 
@@ -228,19 +223,6 @@ class Snapshot:
         """Write what is known now, where the last time is a while ago."""
         if time.monotonic() - self._at >= _SNAPSHOT_EVERY:
             self.update()
-
-
-def snapshot_pictures(grid: Grid) -> dict[tuple[int, int], bytes]:
-    """Return thumbnails for the saved notebook, as large as its size allows."""
-    stored = sum(cell.state == "stored" for cell in grid)
-    first = next((side for most, side in _SIDES if stored <= most), _SMALLEST_SIDE)
-    room = max(_ROOM, stored * _ROOM_PER_CELL)
-    found: dict[tuple[int, int], bytes] = {}
-    for side in (*(side for _, side in _SIDES if side <= first), _SMALLEST_SIDE):
-        found = grid.thumbnails(side)
-        if sum(map(len, found.values())) * 4 // 3 <= room:
-            break
-    return found
 
 
 def summary(grid: Grid) -> str:

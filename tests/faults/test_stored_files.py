@@ -19,7 +19,8 @@ from qwen_widgets.core.errors import DamagedError, InputError
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.grid.describe import describe
 from qwen_widgets.grid.grid import Grid
-from qwen_widgets.grid.show import path_lines, snapshot_pictures
+from qwen_widgets.grid.miniatures import snapshot_pictures
+from qwen_widgets.grid.show import path_lines
 from qwen_widgets.studio import Studio
 
 
