@@ -137,7 +137,7 @@ def ours(
             engine = Engine(
                 client, ledger, PictureStore(home), provider=client.origin, at_once=at_once, time_scale=scale
             )
-            engine.rhythm = pacing.DEFAULT_RHYTHM.scaled(scale)
+            engine.usual = MEDIAN * scale
             plan = await engine.plan(plan_sweep("a red fox", seeds=seeds, sizes=size))
             last = {update.key: update async for update in engine.run(plan, pacing.Stop())}
             await client.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
@@ -22,15 +22,16 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.inputs import Inputs
-from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
+from qwen_widgets.core.ledger import DURATIONS, LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
-from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, PollDelays, Rhythm, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import OPEN, Record
 from qwen_widgets.core.request import ImageRequest, Order
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
+from qwen_widgets.core.watching import Watch
 from qwen_widgets.core.wavespeed import WaveSpeed
 
 #: What a run will do about one request. `here`: stored already. `fetch`: paid for, not here yet, or its answer
@@ -151,7 +152,8 @@ class Engine:
         self.usual = usual
         self.time_scale = time_scale
         self.clock = clock
-        self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
+        self._rhythm: Rhythm | None = None
+        self.watch = Watch(client, clock, lambda: self.rhythm)
         self.gate = SubmitGate(clock.monotonic, scale=time_scale, open_predictions=lambda: self.polling)
         self.downloading = asyncio.Semaphore(_DOWNLOADS)
         self._asking = asyncio.Semaphore(_PRICES)
@@ -159,14 +161,59 @@ class Engine:
         self.uploads = Uploads(
             client, ledger, store, provider=provider, lasting=not free, clock=clock, time_scale=time_scale
         )
-        self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()
         #: The runs under way; the loop itself holds its tasks only weakly.
         self.running: set[asyncio.Task[None]] = set()
         self._window_read = False
-        #: Predictions that are being polled now, of all runs.
-        self.polling = 0
+        self._durations: dict[str, list[float]] = {}
+        #: Requests that wait for a slot, of all runs.
+        self.waiting = 0
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """The bounds of polling: those of a service whose predictions take what is usual here, or what was set."""
+        return self._rhythm or pacing.DEFAULT_RHYTHM.scaled(min(1.0, self.usual / pacing.USUAL_DURATION))
+
+    @rhythm.setter
+    def rhythm(self, rhythm: Rhythm) -> None:
+        self._rhythm = rhythm
+
+    @property
+    def polling(self) -> int:
+        """How many predictions are under way, of all runs."""
+        return self.watch.open
+
+    @contextlib.contextmanager
+    def polled(self) -> Iterator[None]:
+        """Count a prediction as under way; its end makes room at the gate."""
+        self.watch.open += 1
+        try:
+            yield
+        finally:
+            self.watch.open -= 1
+            self.gate.look()
+
+    async def delays(self, model_id: str, age: Callable[[], float]) -> PollDelays:
+        """Return the delays between the polls of a prediction that is so old, seconds."""
+        known = self._durations.get(model_id)
+        return PollDelays(
+            await self.durations(model_id) if known is None else known,
+            lambda: self.watch.apart,
+            age=age,
+            rhythm=self.rhythm,
+            worth=self._worth,
+        )
+
+    def learn_duration(self, model_id: str, seconds: float) -> None:
+        """Let a duration count at once, for the polls of those that are under way beside it."""
+        known = self._durations.setdefault(model_id, [])
+        known.insert(0, seconds)
+        del known[DURATIONS:]
+
+    def _worth(self) -> float:
+        """Return how many pictures wait for one poll's news: while slots hold them back, those that follow in its slot."""
+        return 1.0 if self.gate.queued else 1.0 + self.waiting / self.at_once
 
     async def plan(self, sweep: Sweep, *, fresh: bool = False, retry: bool = False) -> Plan:
         """Look up what is here and say what a run would do.
@@ -219,7 +266,7 @@ class Engine:
             records=records,
             prices=prices,
             seconds=pacing.estimate(
-                new, at_once=self.at_once, known=known, window=self.gate.window, usual=self.usual
+                new, at_once=self.at_once, known=known, window=self.gate.window, span=self.gate.span, usual=self.usual
             ),
             closing=tuple(closing),
         )
@@ -320,20 +367,13 @@ class Engine:
         if not self._window_read:
             self._window_read = True
             text = await self.ledger.run(partial(Store.setting, name=f"window {self.provider}"))
-            if text is not None and text.isdigit():
-                self.gate.window = int(text)
+            if text is not None:
+                self.gate.recall(text)
 
     async def remember_window(self) -> None:
         """Keep the rate window that the gate has learned."""
-        window = self.gate.window
-        text = None if window is None else str(window)
+        text = self.gate.remembered()
         await self.ledger.run(partial(Store.write_setting, name=f"window {self.provider}", value=text))
-
-    async def rest(self, seconds: float) -> None:
-        """Sleep, or wake early because the machine itself has slept."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
 
     async def notice_sleep(self) -> None:
         """Wake where the wall clock has left the monotonic one since the last look, in whichever run that was."""
@@ -345,12 +385,14 @@ class Engine:
     async def wake(self) -> None:
         """Take it that the machine has slept: connections are dead by now, and every answer is overdue."""
         await self.client.aclose()
-        self._woken.set()
-        self._woken = asyncio.Event()
+        self.watch.wake()
 
     async def durations(self, model_id: str) -> list[float]:
-        """Return the last durations of a model at this provider, seconds."""
-        return await self.ledger.run(lambda db: db.durations(self.provider, model_id))
+        """Return the last durations of a model at this provider, seconds; what is learned meanwhile is added to them."""
+        found = await self.ledger.run(lambda db: db.durations(self.provider, model_id))
+        known = self._durations.setdefault(model_id, [])
+        known[:] = found
+        return known
 
     async def recall(self, plan: Plan) -> AsyncIterator[CellUpdate]:
         """Say what the ledger knows of a plan's requests, and ask the service for nothing."""
@@ -504,7 +546,7 @@ class _Run:
                 assert known is not None
                 self._tell(key, "stored", known, None, await self.engine.thumbnail(known), cached=True)
             else:
-                async with self._slots:
+                async with self._slot():
                     await self._obtain(key)
         except QwenError as error:
             if isinstance(error, LedgerError):
@@ -515,6 +557,19 @@ class _Run:
                 f"A fault in qwen_widgets: {type(error).__name__}: {clean(error)}", paid="unknown"
             )
             self._tell(key, "failed", None, fault)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Hold a slot, counted as held back until there is one."""
+        self.engine.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.engine.waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def _obtain(self, key: str) -> None:
         request = self.plan.requests[key]

@@ -34,7 +34,7 @@ from qwen_widgets.core.errors import (
     UnknownOutcomeError,
 )
 from qwen_widgets.core.ledger import Store
-from qwen_widgets.core.pacing import PollDelays, Stop
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.records import OPEN, Record, State
 from qwen_widgets.core.request import Order
 
@@ -178,9 +178,7 @@ class Purchase:
                     limited_since = limited_since or self.engine.clock.monotonic()
                     if self.engine.clock.monotonic() - limited_since > _LONGEST_LIMITED:
                         return await self._move(record, "rejected", error=error)
-                    self.engine.gate.limited(
-                        error.retry_after, concurrency="concurren" in error.message.lower()
-                    )
+                    self.engine.gate.limited(error.retry_after, concurrency=error.limit == "concurrency")
                     await self.engine.remember_window()
                     self.run.tell(
                         self.request.key,
@@ -371,15 +369,13 @@ class Purchase:
         age, _ = self._ages(record)
         began = engine.clock.monotonic() - (age if age < _FRESH else 0.0)
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
-        delays = PollDelays(known, lambda: engine.polling, age=age, rhythm=engine.rhythm)
+        since = engine.clock.monotonic() - age
         trouble: QwenError | None = None
-        engine.polling += 1
-        try:
-            for delay in delays:
-                await engine.rest(delay)
+        with engine.polled():
+            for delay in await engine.delays(record.model, lambda: engine.clock.monotonic() - since):
                 prediction: Prediction | None = None
                 try:
-                    prediction = await engine.client.result(record.prediction_id)
+                    prediction = await engine.watch.look(record.prediction_id, delay)
                     trouble = None
                 except KeyRefusedError as error:
                     self._leave_open(record, error)
@@ -402,8 +398,6 @@ class Purchase:
                         return await self._move(record, "expired", error=gone)
                 if engine.clock.monotonic() > until:
                     break
-        finally:
-            engine.polling -= 1
         why = f" ({trouble.message})" if trouble is not None else ""
         self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
         return None
@@ -431,6 +425,8 @@ class Purchase:
             return None
         # How long one took that was taken up later can't be seen from here, and would spoil the polls' rhythm.
         took = None if self._sent is None else self.engine.clock.monotonic() - self._sent
+        if took is not None:
+            self.engine.learn_duration(record.model, took)
 
         def work(db: Store) -> Record:
             outputs = json.dumps(prediction.outputs)

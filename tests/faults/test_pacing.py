@@ -203,7 +203,8 @@ async def test_the_window_is_remembered_for_the_account(server, rig, make_rig):
     rig.engine.at_once = 1
     # The minute in which they are counted: long enough for three, however busy the machine is.
     rig.engine.gate.span = 4.0
-    server.on_submit(contract, contract, contract, reply(429, "too many", retry_after_ms="10"))
+    # A wait that is long beside the pauses between them: it is three that fill the window.
+    server.on_submit(contract, contract, contract, reply(429, "too many", retry_after_ms="1000"))
     await rig.run(seeds="1-4")
     assert rig.engine.gate.window in (3, 4)
     learned = rig.engine.gate.window
