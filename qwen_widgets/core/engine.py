@@ -165,7 +165,6 @@ class Engine:
         )
         self.sendings = Sendings(ledger, clock.monotonic, client.now)
         client.on_date = self.sendings.date
-        self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()
         #: The runs under way; the loop itself holds its tasks only weakly.
@@ -199,16 +198,21 @@ class Engine:
             self.watch.open -= 1
             self.gate.look()
 
-    async def delays(self, model_id: str, age: Callable[[], float]) -> PollDelays:
-        """Return the delays between the polls of a prediction that is so old, seconds."""
-        known = self._durations.get(model_id)
-        return PollDelays(
-            await self.durations(model_id) if known is None else known,
-            lambda: self.watch.apart,
-            age=age,
-            rhythm=self.rhythm,
-            worth=self._worth,
-        )
+    def delays(self, known: Sequence[float], age: Callable[[], float]) -> PollDelays:
+        """Return the delays between the polls of a prediction.
+
+        Parameters
+        ----------
+        known : sequence of float
+            The durations of its model, as `known_durations` gives them, seconds.
+        age : callable
+            Seconds since its submit.
+        """
+        return PollDelays(known, lambda: self.watch.apart, age=age, rhythm=self.rhythm, worth=self._worth)
+
+    async def known_durations(self, model_id: str) -> Sequence[float]:
+        """Return the last durations of a model, seconds; those that are learned meanwhile are added to them."""
+        return self._durations.get(model_id) or await self.durations(model_id)
 
     def learn_duration(self, model_id: str, seconds: float) -> None:
         """Let a duration count at once, for the polls of those that are under way beside it."""
@@ -397,7 +401,7 @@ class Engine:
         self.watch.wake()
 
     async def durations(self, model_id: str) -> list[float]:
-        """Return the last durations of a model at this provider, seconds; what is learned meanwhile is added to them."""
+        """Return the last durations of a model at this provider as the ledger has them, seconds."""
         found = await self.ledger.run(lambda db: db.durations(self.provider, model_id))
         known = self._durations.setdefault(model_id, [])
         known[:] = found
@@ -518,6 +522,15 @@ class _Run:
         """Say how far a purchase is."""
         self._tell(key, state, record, error)
 
+    async def _take_slot(self, key: str) -> None:
+        """Wait for a slot, and be counted among those that are held back meanwhile."""
+        self.engine.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.engine.waiting -= 1
+        self._slotted.add(key)
+
     def made(self, key: str) -> None:
         """Give the slot to the next one: what is left of this one is no work for the service."""
         if key in self._slotted:
@@ -566,8 +579,7 @@ class _Run:
                 assert known is not None
                 self._tell(key, "stored", known, None, await self.engine.thumbnail(known), cached=True)
             else:
-                await self._slots.acquire()
-                self._slotted.add(key)
+                await self._take_slot(key)
                 await self._obtain(key)
         except QwenError as error:
             if isinstance(error, LedgerError):
@@ -580,19 +592,6 @@ class _Run:
             self._tell(key, "failed", None, fault)
         finally:
             self.made(key)
-
-    @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """Hold a slot, counted as held back until there is one."""
-        self.engine.waiting += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self.engine.waiting -= 1
-        try:
-            yield
-        finally:
-            self._slots.release()
 
     async def _obtain(self, key: str) -> None:
         request = self.plan.requests[key]

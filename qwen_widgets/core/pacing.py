@@ -409,14 +409,15 @@ class PollBudget:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last: deque[float] = deque(maxlen=int(DEFAULT_RHYTHM.most_polls))
+        self._most = int(DEFAULT_RHYTHM.most_polls)
+        self._last: deque[float] = deque(maxlen=self._most)
 
     def wait(self, rhythm: Rhythm) -> float:
         """Return the seconds until the next poll may go."""
-        if len(self._last) < self._last.maxlen:
+        if len(self._last) < self._most:
             return 0.0
         # As many polls as in one second of the hosted service, in the time that is such a second here.
-        return max(0.0, self._last[0] + self._last.maxlen / rhythm.most_polls - self._clock())
+        return max(0.0, self._last[0] + self._most / rhythm.most_polls - self._clock())
 
     def spend(self) -> None:
         """Note a poll that goes now."""

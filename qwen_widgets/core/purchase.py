@@ -38,7 +38,7 @@ from qwen_widgets.core.errors import (
     UnknownOutcomeError,
 )
 from qwen_widgets.core.ledger import Store
-from qwen_widgets.core.pacing import PollDelays, Stop
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.states import Heard, State
@@ -199,7 +199,7 @@ class Purchase:
                     if self.engine.clock.monotonic() - limited_since > _LONGEST_LIMITED:
                         return await self._go(sending, Heard.LIMITED_FOR_LONG, error=error)
                     self.engine.gate.limited(
-                        error.retry_after, concurrency="concurren" in error.message.lower()
+                        error.retry_after, concurrency=error.limit == "concurrency"
                     )
                     await self.engine.remember_window()
                     record = await self._go(sending, Heard.LIMITED, note=error.message)
@@ -396,20 +396,17 @@ class Purchase:
         """Wait for a prediction's end; None where it stays open, and why has been told."""
         assert record.prediction_id is not None
         engine = self.engine
-        known = await engine.durations(record.model)
+        known = await engine.known_durations(record.model)
         age, _ = self._ages(record)
         began = engine.clock.monotonic() - (age if age < _FRESH else 0.0)
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
         since = engine.clock.monotonic() - age
         trouble: QwenError | None = None
         missing = 0.0
-        engine.polling += 1
-        try:
-            for delay in delays:
-                await engine.rest(delay)
-                now = engine.clock.monotonic()
+        with engine.polled():
+            for delay in engine.delays(known, lambda: engine.clock.monotonic() - since):
                 try:
-                    prediction = await engine.client.result(record.prediction_id)
+                    prediction = await engine.watch.look(record.prediction_id, delay)
                 except KeyRefusedError as error:
                     await self._leave_open(record, error)
                     return None
@@ -425,12 +422,12 @@ class Purchase:
                             trouble = UnavailableError(
                                 "it is completed, and not a word of where the result is"
                             )
-                    elif engine.free or now - began > _FRESH * engine.time_scale:
-                        missing = missing or now
+                    elif engine.free or engine.clock.monotonic() - began > _FRESH * engine.time_scale:
+                        missing = missing or engine.clock.monotonic()
                         trouble = await self._missed(record)
                         if isinstance(trouble, ExpiredError):
                             return await self._go(record, Heard.GONE, error=trouble)
-                        if isinstance(trouble, OtherKeyError) or now - missing > _MISSING * engine.time_scale:
+                        if isinstance(trouble, OtherKeyError) or engine.clock.monotonic() - missing > _MISSING * engine.time_scale:
                             await self._leave_open(record, trouble)
                             return None
                 if engine.clock.monotonic() > until:
@@ -485,6 +482,7 @@ class Purchase:
         # How long one took that was taken up later can't be seen from here, and would spoil the polls' rhythm.
         took = None if self._sent is None else self.engine.clock.monotonic() - self._sent
         if took is not None:
+            self.engine.learn_duration(record.model, took)
             write = partial(
                 Store.write_duration, provider=self.engine.provider, model=record.model, seconds=took
             )

@@ -16,6 +16,7 @@ from qwen_widgets.core.wavespeed import WaveSpeed
 _MANY = 10
 #: Of so many looks at all of them, one asks for a single prediction in its place: it shows whether the page lags.
 _APART = 4
+_YOUNG = 4
 #: Seconds for which the page isn't asked for where it is of no use; doubled each time.
 _NO_USE, _LONGEST_NO_USE = 5.0, 300.0
 
@@ -69,7 +70,7 @@ class Watch:
         """Sleep for some seconds, or until there is news, and say how a prediction stands; errors as in `result`."""
         if (news := await self._rest(prediction_id, delay)) is not None:
             return news
-        if self._together() and (news := await self._look_at_all(prediction_id)) is not None:
+        if self._together() and (news := await self._look_at_all(prediction_id, delay)) is not None:
             return news
         while (wait := self._budget.wait(self._rhythm())) > 0:
             if (news := await self._rest(prediction_id, wait)) is not None:
@@ -89,9 +90,12 @@ class Watch:
             del self._resting[prediction_id]
         return rest.result() if rest.done() else None
 
-    async def _look_at_all(self, prediction_id: str) -> Prediction | None:
-        """Return what a page says of a prediction; None where that has to be asked of the prediction itself."""
-        if self._now() - self._page_at >= self._rhythm().shortest:
+    async def _look_at_all(self, prediction_id: str, delay: float) -> Prediction | None:
+        """Return what a page says of a prediction; None where that has to be asked of the prediction itself.
+
+        A page that is young beside the delay between two looks is as good as a new one.
+        """
+        if self._now() - self._page_at >= max(self._rhythm().shortest, delay / _YOUNG):
             self._pages += 1
             if self._pages % _APART == 0 or self._budget.wait(self._rhythm()) > 0:
                 self._page_at = self._now()
@@ -102,7 +106,7 @@ class Watch:
         if self._page is None:
             return None
         found = (await asyncio.shield(self._page)).get(prediction_id)
-        return None if found is None or found.failed else found
+        return None if found is None or found.failed or found.empty else found
 
     async def _read_page(self) -> dict[str, Prediction]:
         try:
