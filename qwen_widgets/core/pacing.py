@@ -286,7 +286,6 @@ class SubmitGate:
             Whether it is about too many at once and not about too many a minute.
         """
         now = self._clock()
-        self._clean_since = now
         self._untried = _UNTRIED
         self._refused += 1
         if concurrency:
@@ -309,7 +308,8 @@ class SubmitGate:
             # A wait that was over too early (a date has no fractions of a second) is not asked for without end.
             least = _REFUSED_AGAIN * 2 ** min(self._refused - 3, 6) * self._scale
             wait = max(wait, least)
-        self._closed_until = max(self._closed_until, now + wait)
+        # While it is closed, it is no wonder that nothing is refused.
+        self._clean_since = self._closed_until = max(self._closed_until, now + wait)
         self._probing = True
         self.look()
         return wait
@@ -318,9 +318,9 @@ class SubmitGate:
         """Take up what a named wait says of the window.
 
         A window that is full now and has room after `wait` holds as many as were accepted from some moment on, and
-        that moment leaves it then. Of all such windows that would have taken what was accepted so far, the widest is
-        taken whose rate isn't far below the best: one that is too generous is corrected by the next refusal, which
-        names a wait again, and one that is too strict never is.
+        that moment leaves it then. Of all such windows that would have taken what was accepted so far, it is the
+        shortest with (nearly) the best rate: one that is too generous is corrected by the next refusal, which names a
+        wait again, and one that is too strict never is.
         """
         times = list(self._accepted)
         if not times:
@@ -338,9 +338,9 @@ class SubmitGate:
             self.window = max(1, len(self._counting(now)))
             return
         best = max(size / span for size, span in fitting)
-        self.window, span = max(pair for pair in fitting if pair[0] / pair[1] >= best / 2)
+        self.window, span = next(pair for pair in fitting if pair[0] / pair[1] >= (1 - 2 * _LATE) * best)
         # Many services name the whole length, however much of it has passed.
-        whole = sum(at > now - wait for at in times) >= self.window
+        whole = sum(at > now - wait for at in times) >= self.window and wait < (1 - _LATE) * span
         self.span = wait if first and whole else span
 
     def _forget_old(self, now: float) -> None:

@@ -472,6 +472,9 @@ class Purchase:
         return OtherKeyError("It was bought with another API key, and this key's account does not show it.")
 
     async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
+        if prediction.failed or prediction.completed:
+            # Before anything is written down: the slot is the scarcest thing of a run.
+            self.run.made(record.key)
         await self._there(record)
         if prediction.failed:
             if prediction.code == answers.MEDIA_UNREACHABLE and record.images:
