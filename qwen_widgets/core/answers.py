@@ -38,6 +38,8 @@ _NO_CREDIT = re.compile(
 )
 #: Control characters, which no prompt may hold.
 _PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+#: What the service calls the limit that counts predictions at the same time; every other one counts a span of time.
+_CONCURRENCY = re.compile(r"concurren|simultaneous|at the same time|at once", re.IGNORECASE)
 _KEY = re.compile(r"(api[ _-]?key|token|unauthori[sz]ed)", re.IGNORECASE)
 
 #: A text as models like to wrap it, and what a server sends in place of a text: a page to sign in, an error.
@@ -451,6 +453,8 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str] | None = None) 
         instead = f" (waiting {wait:.0f} s)" if wait != _asked_wait(headers or {}) else ""
         limited = RateLimitedError(f"The account's limit was reached: {said or 'HTTP 429'}{instead}")
         limited.retry_after = wait
+        if _CONCURRENCY.search(said):
+            limited.limit = "concurrency"
         return limited
     if status == 402 or _NO_CREDIT.search(said):
         return NoCreditError(f"The account has no credit left: {said or f'HTTP {status}'}")

@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
@@ -23,9 +32,9 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.inputs import Inputs
-from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
+from qwen_widgets.core.ledger import DURATIONS, LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
-from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
+from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, PollDelays, Rhythm, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import Record
@@ -34,6 +43,7 @@ from qwen_widgets.core.sendings import Sendings
 from qwen_widgets.core.states import OPEN
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
+from qwen_widgets.core.watching import Watch
 from qwen_widgets.core.wavespeed import WaveSpeed
 
 #: What a run will do about one request. `here`: stored already. `fetch`: paid for, not here yet, or its answer
@@ -154,7 +164,8 @@ class Engine:
         self.usual = usual
         self.time_scale = time_scale
         self.clock = clock
-        self.rhythm = pacing.DEFAULT_RHYTHM.scaled(min(1.0, usual / pacing.USUAL_DURATION))
+        self._rhythm: Rhythm | None = None
+        self.watch = Watch(client, clock, lambda: self.rhythm)
         self.gate = SubmitGate(clock.monotonic, scale=time_scale, open_predictions=lambda: self.polling)
         self.downloading = asyncio.Semaphore(_DOWNLOADS)
         self._asking = asyncio.Semaphore(_PRICES)
@@ -164,14 +175,64 @@ class Engine:
         )
         self.sendings = Sendings(ledger, clock.monotonic, client.now)
         client.on_date = self.sendings.date
-        self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()
         #: The runs under way; the loop itself holds its tasks only weakly.
         self.running: set[asyncio.Task[None]] = set()
         self._window_read = False
-        #: Predictions that are being polled now, of all runs.
-        self.polling = 0
+        self._durations: dict[str, list[float]] = {}
+        #: Requests that wait for a slot, of all runs.
+        self.waiting = 0
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """The bounds of polling: those of a service whose predictions take what is usual here, or what was set."""
+        return self._rhythm or pacing.DEFAULT_RHYTHM.scaled(min(1.0, self.usual / pacing.USUAL_DURATION))
+
+    @rhythm.setter
+    def rhythm(self, rhythm: Rhythm) -> None:
+        self._rhythm = rhythm
+
+    @property
+    def polling(self) -> int:
+        """How many predictions are under way, of all runs."""
+        return self.watch.open
+
+    @contextlib.contextmanager
+    def polled(self) -> Iterator[None]:
+        """Count a prediction as under way; its end makes room at the gate."""
+        self.watch.open += 1
+        try:
+            yield
+        finally:
+            self.watch.open -= 1
+            self.gate.look()
+
+    def delays(self, known: Sequence[float], age: Callable[[], float]) -> PollDelays:
+        """Return the delays between the polls of a prediction.
+
+        Parameters
+        ----------
+        known : sequence of float
+            The durations of its model, as `known_durations` gives them, seconds.
+        age : callable
+            Seconds since its submit.
+        """
+        return PollDelays(known, lambda: self.watch.apart, age=age, rhythm=self.rhythm, worth=self._worth)
+
+    async def known_durations(self, model_id: str) -> Sequence[float]:
+        """Return the last durations of a model, seconds; those that are learned meanwhile are added to them."""
+        return self._durations.get(model_id) or await self.durations(model_id)
+
+    def learn_duration(self, model_id: str, seconds: float) -> None:
+        """Let a duration count at once, for the polls of those that are under way beside it."""
+        known = self._durations.setdefault(model_id, [])
+        known.insert(0, seconds)
+        del known[DURATIONS:]
+
+    def _worth(self) -> float:
+        """Return how many pictures wait for one poll's news: while slots hold them back, those that follow in its slot."""
+        return 1.0 if self.gate.queued else 1.0 + self.waiting / self.at_once
 
     async def plan(self, sweep: Sweep, *, fresh: bool = False, retry: bool = False) -> Plan:
         """Look up what is here and say what a run would do.
@@ -225,7 +286,12 @@ class Engine:
             records=records,
             prices=prices,
             seconds=pacing.estimate(
-                new, at_once=self.at_once, known=known, window=self.gate.window, usual=self.usual
+                new,
+                at_once=self.at_once,
+                known=known,
+                window=self.gate.window,
+                span=self.gate.span,
+                usual=self.usual,
             ),
             closing=tuple(closing),
         )
@@ -332,20 +398,13 @@ class Engine:
         if not self._window_read:
             self._window_read = True
             text = await self.ledger.run(partial(Store.setting, name=f"window {self.provider}"))
-            if text is not None and text.isdigit():
-                self.gate.window = int(text)
+            if text is not None:
+                self.gate.recall(text)
 
     async def remember_window(self) -> None:
         """Keep the rate window that the gate has learned."""
-        window = self.gate.window
-        text = None if window is None else str(window)
+        text = self.gate.remembered()
         await self.ledger.run(partial(Store.write_setting, name=f"window {self.provider}", value=text))
-
-    async def rest(self, seconds: float) -> None:
-        """Sleep, or wake early because the machine itself has slept."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
 
     async def notice_sleep(self) -> None:
         """Wake where the wall clock has left the monotonic one since the last look, in whichever run that was."""
@@ -361,12 +420,14 @@ class Engine:
     async def wake(self) -> None:
         """Take it that the machine has slept: connections are dead by now, and every answer is overdue."""
         await self.client.aclose()
-        self._woken.set()
-        self._woken = asyncio.Event()
+        self.watch.wake()
 
     async def durations(self, model_id: str) -> list[float]:
-        """Return the last durations of a model at this provider, seconds."""
-        return await self.ledger.run(lambda db: db.durations(self.provider, model_id))
+        """Return the last durations of a model at this provider as the ledger has them, seconds."""
+        found = await self.ledger.run(lambda db: db.durations(self.provider, model_id))
+        known = self._durations.setdefault(model_id, [])
+        known[:] = found
+        return known
 
     async def recall(self, plan: Plan) -> AsyncIterator[CellUpdate]:
         """Say what the ledger knows of a plan's requests, and ask the service for nothing."""
@@ -483,6 +544,15 @@ class _Run:
         """Say how far a purchase is."""
         self._tell(key, state, record, error)
 
+    async def _take_slot(self, key: str) -> None:
+        """Wait for a slot, and be counted among those that are held back meanwhile."""
+        self.engine.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.engine.waiting -= 1
+        self._slotted.add(key)
+
     def made(self, key: str) -> None:
         """Give the slot to the next one: what is left of this one is no work for the service."""
         if key in self._slotted:
@@ -531,8 +601,7 @@ class _Run:
                 assert known is not None
                 self._tell(key, "stored", known, None, await self.engine.thumbnail(known), cached=True)
             else:
-                await self._slots.acquire()
-                self._slotted.add(key)
+                await self._take_slot(key)
                 await self._obtain(key)
         except QwenError as error:
             if isinstance(error, LedgerError):

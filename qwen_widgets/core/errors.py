@@ -172,12 +172,15 @@ class RateLimitedError(QwenError):
     ----------
     retry_after : float or None
         Seconds that the server asked to wait.
+    limit : {"rate", "concurrency"}
+        Whether there were too many in a span of time, or too many at the same time.
     """
 
     title = "Too many at once"
     next_step = "Wait a minute and run the cell again: what is already here costs nothing."
     may_retry = True
     retry_after: float | None = None
+    limit: Literal["rate", "concurrency"] = "rate"
 
 
 class NotSentError(QwenError):

@@ -42,6 +42,8 @@ from qwen_widgets.core.upload_rows import UploadRows
 T = TypeVar("T")
 #: Seconds that a claim holds without being renewed.
 LEASE = 30.0
+#: Durations of a model that count, the last ones.
+DURATIONS = 48
 _BALLAST = 256 * 1024
 #: What a row says of a picture or text that is here.
 _FETCHED = ("outputs", "flagged", "seconds", "sha256", "suffix", "got_width", "got_height", "text")
@@ -272,10 +274,10 @@ class Store(AccountRows, LostRows, UploadRows):
         return "" if row is None else str(row[0])
 
     def durations(self, provider: str, model: str) -> list[float]:
-        """Return the last 48 durations of a model, seconds from submit to completion, newest first."""
+        """Return the last durations of a model, seconds from submit to completion, newest first."""
         rows = self._db.execute(
-            "SELECT seconds FROM duration WHERE provider = ? AND model = ? ORDER BY at DESC LIMIT 48",
-            (provider, model),
+            "SELECT seconds FROM duration WHERE provider = ? AND model = ? ORDER BY at DESC LIMIT ?",
+            (provider, model, DURATIONS),
         )
         return [row[0] for row in rows]
 

@@ -39,7 +39,7 @@ from qwen_widgets.core.errors import (
 )
 from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.lost_answers import LostAnswers
-from qwen_widgets.core.pacing import PollDelays, Stop
+from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.states import Heard, State
@@ -169,9 +169,7 @@ class Purchase:
                     limited_since = limited_since or self.engine.clock.monotonic()
                     if self.engine.clock.monotonic() - limited_since > _LONGEST_LIMITED:
                         return await self._go(sending, Heard.LIMITED_FOR_LONG, error=error)
-                    self.engine.gate.limited(
-                        error.retry_after, concurrency="concurren" in error.message.lower()
-                    )
+                    self.engine.gate.limited(error.retry_after, concurrency=error.limit == "concurrency")
                     await self.engine.remember_window()
                     record = await self._go(sending, Heard.LIMITED, note=error.message)
                     self.run.tell(record.key, "planned", record, error)
@@ -257,20 +255,17 @@ class Purchase:
         """Wait for a prediction's end; None where it stays open, and why has been told."""
         assert record.prediction_id is not None
         engine = self.engine
-        known = await engine.durations(record.model)
+        known = await engine.known_durations(record.model)
         age = engine.sendings.age(record)
         began = engine.clock.monotonic() - (age if age < _FRESH else 0.0)
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
-        delays = PollDelays(known, lambda: engine.polling, age=age, rhythm=engine.rhythm)
+        since = engine.clock.monotonic() - age
         trouble: QwenError | None = None
         missing = 0.0
-        engine.polling += 1
-        try:
-            for delay in delays:
-                await engine.rest(delay)
-                now = engine.clock.monotonic()
+        with engine.polled():
+            for delay in engine.delays(known, lambda: engine.clock.monotonic() - since):
                 try:
-                    prediction = await engine.client.result(record.prediction_id)
+                    prediction = await engine.watch.look(record.prediction_id, delay)
                 except KeyRefusedError as error:
                     await self._leave_open(record, error)
                     return None
@@ -286,18 +281,19 @@ class Purchase:
                             trouble = UnavailableError(
                                 "it is completed, and not a word of where the result is"
                             )
-                    elif engine.free or now - began > _FRESH * engine.time_scale:
-                        missing = missing or now
+                    elif engine.free or engine.clock.monotonic() - began > _FRESH * engine.time_scale:
+                        missing = missing or engine.clock.monotonic()
                         trouble = await self._missed(record)
                         if isinstance(trouble, ExpiredError):
                             return await self._go(record, Heard.GONE, error=trouble)
-                        if isinstance(trouble, OtherKeyError) or now - missing > _MISSING * engine.time_scale:
+                        if (
+                            isinstance(trouble, OtherKeyError)
+                            or engine.clock.monotonic() - missing > _MISSING * engine.time_scale
+                        ):
                             await self._leave_open(record, trouble)
                             return None
                 if engine.clock.monotonic() > until:
                     break
-        finally:
-            engine.polling -= 1
         why = f" ({trouble.message})" if trouble is not None else ""
         await self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
         return None
@@ -340,6 +336,9 @@ class Purchase:
         return OtherKeyError("It was bought with another API key, and this key's account does not show it.")
 
     async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
+        if prediction.failed or prediction.completed:
+            # Before anything is written down: the slot is the scarcest thing of a run.
+            self.run.made(record.key)
         await self._there(record)
         if prediction.failed:
             if prediction.code == answers.MEDIA_UNREACHABLE and record.images:
@@ -350,6 +349,7 @@ class Purchase:
         # How long one took that was taken up later can't be seen from here, and would spoil the polls' rhythm.
         took = None if self._sent is None else self.engine.clock.monotonic() - self._sent
         if took is not None:
+            self.engine.learn_duration(record.model, took)
             write = partial(
                 Store.write_duration, provider=self.engine.provider, model=record.model, seconds=took
             )

@@ -16,11 +16,17 @@ from typing import Any, TypeVar
 
 import httpx
 
+# httpcore imports it for every lock and event, and each time anew where it isn't there: more than half of the CPU time of a
+# call (anyio 4.12 no longer brings it). Imported here, so that no sniffio.py of the notebook's folder is.
+import sniffio  # noqa: F401
+
 from qwen_widgets._version import __version__
 from qwen_widgets.core.answers import BadAnswerError
 from qwen_widgets.core.errors import QwenError, SettingsError, clean
 
 T = TypeVar("T")
+
+
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=5)
 
 
