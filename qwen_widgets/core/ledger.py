@@ -229,7 +229,8 @@ class Store(AccountRows, LostRows, UploadRows):
     def spent_since(self, moment: float) -> Decimal:
         """Return the US dollars spent since a moment, at all providers, unknown outcomes included."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE price > 0 AND coalesce(sent_at, created_at) >= ?", (moment,)
+            "SELECT * FROM purchase WHERE price > 0 AND coalesce(server_at, sent_at, created_at) >= ?",
+            (moment,),
         )
         return sum((read_record(row).spent for row in rows.fetchall()), Decimal(0))
 

@@ -221,7 +221,7 @@ class Purchase:
                 partial(
                     Store.send,
                     row_id=record.id,
-                    midnight=self.engine.clock.midnight(),
+                    midnight=self.engine.clock.midnight(server_at),
                     server_at=server_at,
                     addresses=addresses,
                     account=self.engine.client.account,
