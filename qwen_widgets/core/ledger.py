@@ -25,7 +25,7 @@ from qwen_widgets.core import errors
 from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.lost_rows import LostRows
-from qwen_widgets.core.owner import is_dead, new_owner
+from qwen_widgets.core.owner import is_dead, lease_holds, new_owner
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
@@ -353,7 +353,9 @@ class Store(AccountRows, LostRows, UploadRows):
         return True
 
     def _abandoned(self, record: Record, now: float) -> bool:
-        return record.owner is None or record.lease_until <= now or is_dead(record.owner)
+        return (
+            record.owner is None or not lease_holds(record.lease_until, now, LEASE) or is_dead(record.owner)
+        )
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any

@@ -235,13 +235,12 @@ async def test_a_lease_that_seems_over_buys_nothing_twice(made, server, make_rig
     first, second = make_rig(), make_rig()
     ledger = Ledger(qwen_home)
     second.engine.ledger = second.engine.sendings._ledger = ledger
-    on_its_way, answered = asyncio.Event(), asyncio.Event()
+    answered = asyncio.Event()
     fill(server, 3, ago=HOUR)
 
     async def slow(x: Exchange) -> None:
         if made:
             x.accept()
-        on_its_way.set()
         await asyncio.wait_for(answered.wait(), 20)
         await x.answer(*x.contract())
 
@@ -275,3 +274,17 @@ async def test_a_plan_whose_lease_seems_over_is_sent_by_one_of_both(server, make
     assert len(server.submits) == 1
     told_by_the_old_clock(first, LEASE + 60)
     ledger.close()
+
+
+@pytest.mark.parametrize("seconds", [-0.5 * HOUR, -2 * HOUR])
+async def test_a_lease_of_a_clock_that_was_set_back_is_over(seconds, server, rig, qwen_home):
+    """Its kernel ended with the machine, and nobody can see that: by the right clock the lease would hold for hours."""
+    gone = Ledger(qwen_home)
+    gone._store.owner = "1:another-boot:cafe"
+    request = a_request()
+    record, _ = gone.wait(lambda db: db.claim(rig.engine.provider, request, "run", PRICE))
+    gone.close()
+    set_clocks(rig, seconds)
+    update = await asyncio.wait_for(rig.one(), 20)
+    assert (update.state, update.record.id) == ("stored", record.id)
+    assert len(server.submits) == 1
