@@ -34,6 +34,7 @@ from qwen_widgets.core.errors import (
 from qwen_widgets.core.inputs import Inputs
 from qwen_widgets.core.ledger import DURATIONS, LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
+from qwen_widgets.core.owner import lease_holds
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, PollDelays, Rhythm, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
@@ -666,7 +667,7 @@ class _Run:
                 self._tell(key, record.state, record, record.error)
             if record.state not in _UNDER_WAY:
                 return True
-            if record.owner is None or record.lease_until < self.engine.clock.wall():
+            if record.owner is None or not lease_holds(record.lease_until, self.engine.clock.wall(), LEASE):
                 return False
             if record.state == "planned" and self.must_stop():
                 self._tell_stopped(key)

@@ -24,7 +24,7 @@ from qwen_widgets.core import errors
 from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
 from qwen_widgets.core.lost_rows import LostRows
-from qwen_widgets.core.owner import is_dead, new_owner
+from qwen_widgets.core.owner import is_dead, lease_holds, new_owner
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
@@ -229,7 +229,8 @@ class Store(AccountRows, LostRows, UploadRows):
     def spent_since(self, moment: float) -> Decimal:
         """Return the US dollars spent since a moment, at all providers, unknown outcomes included."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE price > 0 AND coalesce(sent_at, created_at) >= ?", (moment,)
+            "SELECT * FROM purchase WHERE price > 0 AND coalesce(server_at, sent_at, created_at) >= ?",
+            (moment,),
         )
         return sum((read_record(row).spent for row in rows.fetchall()), Decimal(0))
 
@@ -351,7 +352,9 @@ class Store(AccountRows, LostRows, UploadRows):
         return True
 
     def _abandoned(self, record: Record, now: float) -> bool:
-        return record.owner is None or record.lease_until <= now or is_dead(record.owner)
+        return (
+            record.owner is None or not lease_holds(record.lease_until, now, LEASE) or is_dead(record.owner)
+        )
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any

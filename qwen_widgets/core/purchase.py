@@ -229,7 +229,7 @@ class Purchase:
         def announce(db: Store) -> Record:
             db.send(
                 record.id,
-                midnight=self.engine.clock.midnight(),
+                midnight=self.engine.clock.midnight(server_at),
                 server_at=server_at,
                 addresses=addresses,
                 account=self.engine.client.account,

@@ -15,6 +15,7 @@ from PIL import Image
 from server import FaultServer, reply
 
 import qwen_widgets as qw
+from qwen_widgets import archive
 from qwen_widgets.core.errors import DamagedError, InputError
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.grid.describe import describe
@@ -98,6 +99,7 @@ def test_what_the_service_no_longer_has_is_said_and_the_damaged_file_stays(
     cut(path, path)
     left = path.read_bytes()
     hosted.on_picture(reply(404), times=None)
+    archive.studio().engine()[0].time_scale = 0.001  # minutes of trying
     again = qw.generate("a red fox", seeds="1-4", sizes="256x256")
     assert again[0, 1].state != "stored"
     assert again[0, 1].error is not None
