@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from qwen_widgets.core import errors
 from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
+from qwen_widgets.core.forks import Pause, in_child, leave_behind
 from qwen_widgets.core.lost_rows import LostRows
 from qwen_widgets.core.owner import is_dead, lease_holds, new_owner
 from qwen_widgets.core.records import (
@@ -70,10 +71,13 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.folder = folder
+        self.folder, self._clock = folder, clock
+        self._store: Store | None = None
+        self._pause = Pause()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
+        in_child(self._renew)
         try:
-            self._store = self._thread.submit(Store, folder, clock).result()
+            self._thread.submit(self._whole, self._opened).result()
         except BaseException:
             self._thread.shutdown()
             raise
@@ -81,11 +85,26 @@ class Ledger:
     @property
     def note(self) -> str:
         """What opening has to report (a corrupt file set aside), or nothing."""
-        return self._store.note
+        return self._store.note if self._store is not None else ""
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store(self.folder, self._clock)
+        return self._store
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """Do what no fork may cut in two: the child would roll a half transaction back under the parent's hands."""
+        with self._pause:
+            return work()
+
+    def _renew(self) -> None:
+        """Open the file anew in a forked process, when it is first asked: a connection is not carried over a fork."""
+        leave_behind(self._store, self._thread)
+        self._store, self._thread = None, ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
 
     def do(self, work: Callable[[Store], T]) -> Future[T]:
         """Run some work on the ledger's thread, in one transaction."""
-        return self._thread.submit(self._store.transact, work)
+        return self._thread.submit(self._whole, lambda: self._opened().transact(work))
 
     async def run(self, work: Callable[[Store], T]) -> T:
         """Await some work; it is done even where the waiting is cancelled: it may be what records an id."""
@@ -98,7 +117,8 @@ class Ledger:
     def close(self) -> None:
         """Close the file; nothing may be asked of it afterwards."""
         with contextlib.suppress(RuntimeError):
-            self._thread.submit(self._store.close).result()
+            if self._store is not None:
+                self._thread.submit(self._store.close).result()
         self._thread.shutdown()
 
 

@@ -27,6 +27,7 @@ from PIL import (
 )
 
 from qwen_widgets.core.errors import DamagedError, PictureError
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.stamps import Stamps
 from qwen_widgets.core.wholeness import CUT, fault_of, lengthened
@@ -110,6 +111,17 @@ def _look_through(data: bytes, kind: str) -> tuple[Size | None, str | None, bool
             return size, None, _is_on_its_side(image)
     except Exception:  # noqa: BLE001  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
         return size, fault_of(data, kind), False
+
+
+def _begin_anew() -> None:
+    """Forget, in a forked process, the decoding of threads that are not there."""
+    global _strict_lock, _strict_now, _was_lenient
+    if _was_lenient:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+    _strict_lock, _strict_now, _was_lenient = threading.Lock(), 0, False
+
+
+in_child(_begin_anew)
 
 
 def _has_all(data: bytes, image: Image.Image) -> bool:

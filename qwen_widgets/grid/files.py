@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qwen_widgets.core.errors import DamagedError
-from qwen_widgets.grid.before import before_inputs, first_inputs
+from qwen_widgets.grid.before import before_inputs, before_pictures, first_inputs
 
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Cell, Grid
@@ -73,6 +73,16 @@ def read_place(grid: Grid, row: int, column: int) -> bytes | None:
         for view in tuple(grid._views):
             view.refresh()
         return None
+
+
+def live_pictures(grid: Grid) -> dict[tuple[int, int], bytes]:
+    """Return a JPEG of each picture that has arrived, as the engine made it, and of what edits were made of."""
+    found = before_pictures(grid, grid._store.thumbnail)
+    for place, request in grid.sweep.requests.items():
+        update = grid._updates.get(request.key)
+        if update is not None and update.thumbnail is not None:
+            found[place] = update.thumbnail
+    return found
 
 
 def make_thumbnails(grid: Grid, side: int) -> dict[tuple[int, int], bytes]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from qwen_widgets.core import pictures
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
 from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.inputs import Given, from_cell
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pictures import PictureStore
@@ -20,7 +21,6 @@ from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, MadeFrom
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
 from qwen_widgets.grid import export, files
-from qwen_widgets.grid.before import before_pictures
 from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
 from qwen_widgets.grid.recipe import seed_text, write_cell
 
@@ -280,6 +280,8 @@ class Grid:
         #: Called after each change, on the portal's thread.
         self._watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self._left = False  # its run goes on in the process that this one was forked from
+        in_child(self._renew)
 
     # --- selecting --------------------------------------------------------------------------------------
 
@@ -404,12 +406,7 @@ class Grid:
 
         Of an edit also what it was made of, in the column behind those of the sweep.
         """
-        found = before_pictures(self, self._store.thumbnail)
-        for place, request in self._sweep.requests.items():
-            update = self._updates.get(request.key)
-            if update is not None and update.thumbnail is not None:
-                found[place] = update.thumbnail
-        return found
+        return files.live_pictures(self)
 
     def thumbnails(self, side: int) -> dict[tuple[int, int], bytes]:
         """Return a JPEG of each picture of a view, its longer side at most `side` pixels, by row and column."""
@@ -431,6 +428,7 @@ class Grid:
         ------
         TimeoutError
         """
+        self._check_left()
         if self._running is not None:
             self._runner.wait(self._running, timeout)
         return self
@@ -561,6 +559,7 @@ class Grid:
 
     def _claim(self, halt: Callable[[], None], *, stoppable: bool = False) -> bool:
         """Take the grid for one run, which `stop` ends from here on; False where it has one."""
+        self._check_left()
         with self._lock:
             if not self.done:
                 return False
@@ -585,6 +584,19 @@ class Grid:
             self._took, self._began = self.seconds, None
             self._halt, self._claimed, self.stopping, self.message = None, False, False, message
         self._changed()
+
+    def _renew(self) -> None:
+        """Be, in a forked process, a grid that nobody fills and that is shown nowhere."""
+        self._left = not self.done
+        self._took, self._began, self._claimed = self.seconds, None, False
+        self._lock, self._running, self._halt = threading.Lock(), None, None
+        self._views, self._watchers = [], []
+
+    def _check_left(self) -> None:
+        if self._left:
+            raise InputError(
+                f"run {self.run_id}: it goes on in the process that this one was forked from; qw.grid({self.run_id!r}) opens here what arrives there."
+            )
 
     def _changed(self) -> None:
         for watcher in tuple(self._watchers):

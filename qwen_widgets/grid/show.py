@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
@@ -35,7 +36,8 @@ def front_end() -> FrontEnd:
     """Return what kind of front end the running code has."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None:
+    # What a process that was forked from a kernel displays, the kernel's page knows nothing of.
+    if shell is None or shell is _parents_shell:
         return "script"
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -49,6 +51,18 @@ def front_end() -> FrontEnd:
     parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
     content = parent.get("content", {}) if isinstance(parent, dict) else {}
     return "live" if content.get("allow_stdin", True) else "static"
+
+
+_parents_shell: object = None
+
+
+def _note_shell() -> None:
+    global _parents_shell  # noqa: PLW0603  (there is one shell a process)
+    ipython = sys.modules.get("IPython")
+    _parents_shell = ipython.get_ipython() if ipython is not None else None
+
+
+in_child(_note_shell)
 
 
 class View(Protocol):
@@ -260,3 +274,17 @@ def short_path(path: Path) -> str:
         with contextlib.suppress(ValueError, OSError):
             return str(Path(sign) / path.relative_to(root)) if sign else str(path.relative_to(root))
     return str(path)
+
+
+def cell_mark() -> object:
+    """Return what names the notebook cell that is running, None outside of IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+def say(line: str) -> None:
+    """Print a line for the person at the front end; a script's own output stays its own."""
+    if front_end() != "script":
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
