@@ -150,23 +150,38 @@ class Store(AccountRows, GapRows, UploadRows):
 
     def copy(self) -> None:
         """Copy the ledger beside itself, where anything has changed since; what can't be written is tried again."""
-        if self._is_replaced():
-            return
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(OSError, sqlite3.Error, LedgerError):
+            self._stay()
             newest = self._db.execute("SELECT max(id) FROM event").fetchone()[0]
             if newest == self._copied and not ledger_file.needs_copy(self._folder):
                 return
             ledger_file.copy_ledger(self._db, self._folder, self._clock)
             self._copied = newest
 
-    def _is_replaced(self) -> bool:
-        """Whether the file in the folder is another than this one; one that was deleted is made anew by the next to open."""
-        self.replaced = self.replaced or _identity(self._folder) != self._file
-        return self.replaced
+    def _stay(self) -> None:
+        """See to it that this is the ledger in the folder: one that somebody has deleted is put back.
+
+        Raises
+        ------
+        LedgerError
+            Another one is in its place.
+        """
+        found = _identity(self._folder)
+        if found is None and ledger_file.bring_back(self._db, self._folder):
+            self._db.close()
+            self._db = ledger_file.connect(self._folder / ledger_file.NAME)
+            self._file = _identity(self._folder)
+        elif found != self._file:
+            self.replaced = True
+            raise LedgerError(
+                "the ledger was replaced while this kernel worked with it; nothing more is bought in this run.",
+                next_step="Run the cell again: it takes up the new ledger.",
+            )
 
     def transact(self, work: Callable[[Store], T]) -> T:
         """Run some work in one transaction; on a full disk the ballast is freed and it is tried once more."""
         try:
+            self._stay()
             try:
                 return self._transact(work)
             except sqlite3.OperationalError as error:
@@ -174,7 +189,7 @@ class Store(AccountRows, GapRows, UploadRows):
                     raise
                 self._ballast.unlink()
                 return self._transact(work)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger can't be written ({error}); nothing more is bought.") from None
 
     def _transact(self, work: Callable[[Store], T]) -> T:
@@ -412,7 +427,7 @@ class Store(AccountRows, GapRows, UploadRows):
         if state == "stored":
             # A full disk is no reason to call what is here not here: the copy will know it.
             with contextlib.suppress(OSError):
-                write_receipt(self._folder, self._row(row_id))
+                write_receipt(self._folder, self._row(row_id), self.sent_with(row_id))
         self._event(row_id, state, note or (error.message if error is not None else ""))
 
     def accept(self, row_id: int, prediction_id: str, *, note: str = "") -> None:
@@ -545,11 +560,6 @@ class Store(AccountRows, GapRows, UploadRows):
             The row is another kernel's by now, and may have been sent by it.
         """
         record = self.check_claim(row_id, "planned")
-        if self._is_replaced():
-            raise LedgerError(
-                "the ledger was replaced while this kernel worked with it; nothing more is bought in this run.",
-                next_step="Run the cell again: it takes up the new ledger.",
-            )
         budget = self.budget()
         if budget is not None and record.price > 0:
             spent = self.spent_since(midnight)
@@ -560,12 +570,7 @@ class Store(AccountRows, GapRows, UploadRows):
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
         self.move(row_id, "sending", note=account, server_at=self._clock() + skew, inputs=inputs)
-        try:
-            log_order(self._folder, self._row(row_id), account)
-        except OSError as error:
-            raise LedgerError(
-                f"the order can't be written down ({error.strerror}); nothing more is bought."
-            ) from None
+        log_order(self._folder, self._row(row_id), account)
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit.

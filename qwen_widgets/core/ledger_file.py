@@ -74,6 +74,28 @@ def open_ledger(folder: Path, clock: Callable[[], float]) -> sqlite3.Connection:
         return connect(path)
 
 
+def bring_back(db: sqlite3.Connection, folder: Path) -> bool:
+    """Put a ledger that was deleted while it was open back in its place; False where another has taken that."""
+    path = folder / NAME
+    with _lock(folder):
+        if path.exists():
+            return False
+        for tail in _TAILS:
+            _remove(folder / (NAME + tail))
+        part = folder / f"ledger.{uuid.uuid4().hex[:12]}.part"
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as back:
+                db.backup(back)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+            sync_folder(folder)
+        finally:
+            _remove(part)
+    return True
+
+
 class _DamagedError(Exception):
     """A file can't be used as the ledger."""
 
@@ -284,8 +306,8 @@ def _make_anew(folder: Path, now: float, why: Why, aside: Path | None) -> None:
                 _take_rows(db, aside)
             followed, orders, whole = read_log(folder)
             unsure = sum(_take_order(db, row, account, now) for row, account in orders)
-            for row in read_receipts(folder):
-                _take_receipt(db, row, now)
+            for row, account in read_receipts(folder):
+                _take_receipt(db, row, account, now)
             if not (whole and followed == mark):
                 # Something may have been sent that is written down nowhere.
                 since = None if copied_at is None else _last_event(db, copied_at)
@@ -422,7 +444,7 @@ def _take_order(db: sqlite3.Connection, row: dict[str, Any], account: str, now: 
     return True
 
 
-def _take_receipt(db: sqlite3.Connection, row: dict[str, Any], now: float) -> None:
+def _take_receipt(db: sqlite3.Connection, row: dict[str, Any], account: str, now: float) -> None:
     """Have the ledger know a picture or text that is here."""
     if row.get("state") != "stored" or not _is_sound(row):
         return
@@ -433,17 +455,16 @@ def _take_receipt(db: sqlite3.Connection, row: dict[str, Any], now: float) -> No
             " (state = 'stored' AND sha256 IS ?))",
             (row["provider"], row["key"], row["prediction_id"], row["sha256"]),
         ).fetchone()
+    event = "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)"
     if known is None:
         row_id = _add(db, row)
+        db.execute(event, (row_id, row["sent_at"] or row["created_at"], "sending", account))
     elif known["state"] in OPEN:
         row_id = known["id"]
         _insert(db, "purchase", {**row, "id": row_id}, replace=True)
     else:
         return
-    db.execute(
-        "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, 'stored', ?)",
-        (row_id, now, "from its receipt"),
-    )
+    db.execute(event, (row_id, now, "stored", "from its receipt"))
 
 
 def _same(db: sqlite3.Connection, row: dict[str, Any]) -> Any:

@@ -29,8 +29,8 @@ def receipt_path(folder: Path, row: Mapping[str, Any]) -> Path:
     return folder / "pictures" / sha256[:2] / f"{sha256[:20]}.{mark}.json"
 
 
-def write_receipt(folder: Path, row: Mapping[str, Any]) -> None:
-    """Write the receipt of a row that is about to be stored, durably.
+def write_receipt(folder: Path, row: Mapping[str, Any], account: str) -> None:
+    """Write the receipt of a row that is about to be stored, and the account it was sent with, durably.
 
     Raises
     ------
@@ -39,20 +39,21 @@ def write_receipt(folder: Path, row: Mapping[str, Any]) -> None:
     path = receipt_path(folder, row)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     values = {name: value for name, value in dict(row).items() if name not in _PASSING}
-    write_durably(path, json.dumps({"version": 1, "row": values}, default=str).encode())
+    write_durably(path, json.dumps({"version": 1, "row": values, "account": account}, default=str).encode())
 
 
-def read_receipts(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all receipts that can be read, the earliest first."""
+def read_receipts(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the rows of all receipts that can be read, and their accounts, the earliest first."""
     found = []
     for path in (*folder.glob("pictures/??/*.json"), *folder.glob("texts/??/*.json")):
         try:
-            row = json.loads(path.read_bytes())["row"]
-            found.append((float(row["created_at"]), path.name, {**dict.fromkeys(_PASSING), **row}))
+            values = json.loads(path.read_bytes())
+            row = {**dict.fromkeys(_PASSING), **values["row"]}
+            found.append((float(row["created_at"]), path.name, row, str(values["account"])))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             continue
-    for _, _, row in sorted(found, key=lambda one: one[:2]):
-        yield row
+    for _, _, row, account in sorted(found, key=lambda one: one[:2]):
+        yield row, account
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -126,8 +126,7 @@ def test_a_copy_that_is_a_run_behind_is_completed_from_the_history(hosted, resta
     # What the history has told is kept: it is not asked again, not even where it can't be had.
     hosted.on_history(reply(503), times=None)
     assert make("8") == ["stored"]
-    assert len(hosted.submits) == 8
-    check_invariants(hosted, qwen_home, requests(range(1, 9)))
+    assert sorted(map(len, hosted.paid.values())) == [1] * 8
 
 
 @pytest.fixture
@@ -261,8 +260,8 @@ def test_a_ledger_deleted_while_a_kernel_has_it_open(hosted, qwen_home, said):
     check_invariants(hosted, qwen_home, requests(range(1, 5)))
 
 
-def test_a_run_under_way_buys_no_more_when_its_ledger_is_gone(hosted, qwen_home):
-    """What is paid for arrives; what isn't sent yet isn't written where nobody will look."""
+def test_a_ledger_deleted_in_the_middle_of_a_run_is_put_back(hosted, qwen_home):
+    """The kernel that works with it has all of it."""
 
     async def gone(x):
         deleted(qwen_home / NAME)
@@ -270,11 +269,26 @@ def test_a_run_under_way_buys_no_more_when_its_ledger_is_gone(hosted, qwen_home)
 
     studio().configure(at_once=1)
     hosted.on_submit(gone)
-    states = make("1-3")
-    assert len(hosted.submits) == 1
-    assert states.count("stored") == 1
     assert make("1-3") == ["stored"] * 3
-    assert all(len(bought) == 1 for bought in hosted.paid.values())
+    check_invariants(hosted, qwen_home, requests(range(1, 4)))
+
+
+def test_a_run_under_way_buys_no_more_when_its_ledger_is_replaced(hosted, qwen_home, restart):
+    """Its orders are in the log, so that the new ledger looks for them."""
+
+    async def replaced(x):
+        deleted(qwen_home / NAME)
+        Ledger(qwen_home).close()
+        await contract(x)
+
+    assert make("9") == ["stored"]
+    studio().ledger().copy().result()
+    studio().configure(at_once=1)
+    hosted.on_submit(replaced)
+    assert "stored" not in make("1-3")
+    assert len(hosted.submits) == 2
+    assert make("1-3") == ["stored"] * 3
+    assert sorted(map(len, hosted.paid.values())) == [1] * 4
 
 
 def test_an_older_ledger_put_in_place_is_completed_from_the_copy(hosted, restart, qwen_home, said):
