@@ -91,7 +91,8 @@ class Studio(Sources):
             if home in self._ledgers and self._ledgers[home].replaced:
                 # Another kernel has put a new one in its place; what is under way ends with the old one.
                 del self._ledgers[home]
-                self._engines = {mark: one for mark, one in self._engines.items() if home not in mark}
+                for mark in [mark for mark in self._engines if home in mark]:
+                    portal.submit(self._engines.pop(mark).client.aclose())
             if home not in self._ledgers:
                 self._ledgers[home] = Ledger(home)
             return self._ledgers[home]

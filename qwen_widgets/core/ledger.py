@@ -236,8 +236,8 @@ class Store(AccountRows, GapRows, UploadRows):
         """
         rows = self._db.execute(
             "SELECT * FROM purchase WHERE id IN (SELECT id FROM purchase INDEXED BY purchase_key WHERE"
-            " typeof(key) != 'text' OR typeof(provider) != 'text'"
-            " OR (length(key) != 64 AND key NOT LIKE ?)) AND state NOT IN ('rejected', 'failed', 'expired')",
+            " typeof(key) != 'text' OR typeof(provider) != 'text' OR provider GLOB '*[^ -~]*'"
+            " OR ((length(key) != 64 OR key GLOB '*[^0-9a-f]*') AND key NOT LIKE ?)) AND state NOT IN ('rejected', 'failed', 'expired')",
             (f"{UNASSIGNED}%",),
         )
         found = {}
