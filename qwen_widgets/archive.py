@@ -223,7 +223,8 @@ def ledger_lines(words: str) -> list[str]:
     here = studio()
     told = here.restored_line()
     lines = [told] if told else []
-    if here.ledger().wait(lambda db: db.gaps()):
+    provider = here.provider().name
+    if any(provider not in gap.seen for gap in here.ledger().wait(lambda db: db.gaps())):
         lines.append(
             "What the lost ledger had bought last is looked for in the account's history before anything is bought; "
             "%qwen ledger accept buys without."

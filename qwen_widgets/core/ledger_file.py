@@ -32,7 +32,7 @@ _TAILS = ("-journal", "-wal", "-shm")
 #: Seconds for which another kernel's work on the file is waited for.
 _WAIT = 10.0
 #: No version of this package is so far ahead; such a number is damage.
-_FAR = 1000
+_FAR = 100
 #: Rows that are asked for one by one where a table can't be read through.
 _MOST_PROBED = 50_000
 #: How often a copy is begun anew because another kernel has written meanwhile.
@@ -111,7 +111,7 @@ def _checked(folder: Path) -> sqlite3.Connection:
     try:
         db = connect(folder / NAME)
     except sqlite3.DatabaseError as error:
-        if is_damage(error):
+        if _is_damage(error, folder / NAME):
             raise _DamagedError("damaged") from None
         raise
     if db.execute(_SENT).fetchone()[0] < of_copy:
@@ -120,9 +120,19 @@ def _checked(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: sqlite3.Error, path: Path) -> bool:
     """Whether an error says that a file is damaged, and not that it is locked, full or forbidden."""
-    return not isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError)
+    # One that was raised here has no code.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code == sqlite3.SQLITE_READONLY:
+        # A wrong number in its header, where the folder and the file forbid nothing.
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return code in (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+    )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -518,7 +528,7 @@ def _lock(folder: Path) -> Iterator[None]:
         try:
             held.execute("BEGIN EXCLUSIVE")
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if not _is_damage(error, path):
                 raise
             # Nothing is ever in it but the lock.
             path.write_bytes(b"")

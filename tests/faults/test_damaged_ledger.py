@@ -376,6 +376,25 @@ def test_the_magic_takes_a_yes(behind, hosted, capsys, said):
         shell.run_line_magic("unload_ext", "qwen_widgets")
 
 
+def test_any_wrong_byte_of_the_header_is_either_nothing_or_damage(qwen_home, tmp_path):
+    from ledger_rows import claim
+
+    ledger = Ledger(qwen_home)
+    record, _ = claim(ledger)
+    ledger.wait(lambda db: db.send(record.id, midnight=0.0))
+    ledger.copy().result()
+    ledger.close()
+    whole = (qwen_home / NAME).read_bytes()
+    for at in range(100):
+        data = bytearray(whole)
+        data[at] ^= 0xFF
+        (qwen_home / NAME).write_bytes(data)
+        ledger = Ledger(qwen_home)
+        assert [row.key for row in ledger.wait(lambda db: db.history())] == [record.key], at
+        assert ledger.wait(lambda db: db.gaps()) == (), at
+        ledger.close()
+
+
 # --- what can't be opened ---------------------------------------------------------------------------------
 
 

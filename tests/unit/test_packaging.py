@@ -172,7 +172,7 @@ DOORS = {
     "wording.py": ("core", "portal", "studio"),
     "account.py": ("core", "grid", "portal", "studio"),
     "catalogue.py": ("core", "grid", "portal", "studio"),
-    "archive.py": ("core", "grid", "portal", "studio"),
+    "archive.py": ("core", "grid", "portal", "runs", "studio"),
     "doctor.py": ("core", "grid", "settings", "studio"),
     "magic.py": (
         "account",
