@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qwen_widgets import grid
     from qwen_widgets.account import usage
-    from qwen_widgets.archive import history, read
+    from qwen_widgets.archive import accept_ledger, history, read
     from qwen_widgets.core.errors import QwenError
     from qwen_widgets.core.request import ImageRequest
     from qwen_widgets.grid.grid import Cell, Grid
@@ -33,6 +33,7 @@ __all__ = [
     "QwenError",
     "Studio",
     "__version__",
+    "accept_ledger",
     "aenhance",
     "agenerate",
     "enhance",
@@ -52,6 +53,7 @@ _HOMES = {
     "Panel": "qwen_widgets.panel",
     "QwenError": "qwen_widgets.core.errors",
     "Studio": "qwen_widgets.studio",
+    "accept_ledger": "qwen_widgets.archive",
     "aenhance": "qwen_widgets.wording",
     "agenerate": "qwen_widgets.making",
     "enhance": "qwen_widgets.wording",

@@ -12,7 +12,14 @@ from qwen_widgets.core import history
 from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
-from qwen_widgets.core.errors import InputError, QwenError, RejectedError, UnavailableError, clean
+from qwen_widgets.core.errors import (
+    BudgetError,
+    InputError,
+    QwenError,
+    RejectedError,
+    UnavailableError,
+    clean,
+)
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.records import Record
@@ -20,7 +27,8 @@ from qwen_widgets.core.states import KEPT
 from qwen_widgets.core.strays import Stray, read_stray
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
-from qwen_widgets.grid.show import short_path
+from qwen_widgets.grid.lines import damaged_lines
+from qwen_widgets.grid.show import say, short_path
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
@@ -42,13 +50,19 @@ def status_lines() -> list[str]:
         f"home      {short_path(here.home)}",
     ]
     if not provider.offline:
-        spent, budget = here.ledger().wait(lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget()))
-        of = f" of {money(float(budget))}" if budget is not None else ", no budget a day set"
+        spent = here.ledger().wait(lambda db: db.spent_since(SYSTEM_CLOCK.midnight()))
+        try:
+            budget = here.ledger().wait(lambda db: db.budget())
+            of = f" of {money(float(budget))}" if budget is not None else ", no budget a day set"
+        except BudgetError as error:
+            of = f"; {error.sentence}"
         lines.append(f"today     {money(float(spent))}{of}")
         lines.append(f"a run     may cost {money(here.settings.max_cost)}")
         waiting = len(here.ledger().wait(lambda db: db.unfinished(provider.name)))
         if waiting:
             lines.append(f"to fetch  {plural(waiting, 'picture')}: %qwen resume")
+    if told := here.restored_line():
+        lines.append(f"ledger    {told}")
     return lines
 
 
@@ -77,7 +91,10 @@ def usage() -> Any:
     Columns: `day` (ISO, local time), `provider`, `model` (full id), `count`, `cost` (US dollars; unknown outcomes are
     counted as spent) and `unknown` (US dollars of these alone).
     """
-    return as_table(_usage_rows())
+    rows = _usage_rows()
+    for line in damaged_lines(studio().ledger().damaged):
+        say(line)
+    return as_table(rows)
 
 
 def usage_lines() -> list[str]:
@@ -96,7 +113,7 @@ def usage_lines() -> list[str]:
     total, unknown = (sum(Decimal(str(row[name])) for row in rows) for name in ("cost", "unknown"))
     more = f", {money(float(unknown))} of it with an unknown outcome" if unknown else ""
     lines.append(f"{money(float(total))} in all{more}.")
-    return lines
+    return [*lines, *damaged_lines(studio().ledger().damaged)]
 
 
 def _usage_rows() -> list[dict[str, Any]]:

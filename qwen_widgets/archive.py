@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,25 +12,30 @@ from typing import Any
 from qwen_widgets.core import metadata
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import TextRequest
-from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.errors import InputError, LedgerError, QwenError, StoppedError
+from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
-from qwen_widgets.grid.choices import read_choices
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.lines import damaged_lines
 from qwen_widgets.grid.recipe import seed_text
+from qwen_widgets.grid.show import say
 from qwen_widgets.portal import portal
+from qwen_widgets.runs import recalled_choices
 from qwen_widgets.studio import Job, Studio, studio
 
 #: Rows that `%qwen history` prints.
 _LINES = 20
 #: Seconds for which an input picture stays that no run was made with: some kernel may be about to make one.
 _GIVEN_LATELY = 24 * 3600.0
+#: Digits; SQLite's numbers of rows have less.
+_LONGEST_NUMBER = 19
 
 
 def history(text: str = "", *, most: int = 1000) -> Any:
@@ -46,7 +50,10 @@ def history(text: str = "", *, most: int = 1000) -> Any:
     """
     here = studio()
     store = PictureStore(here.home)
-    return as_table([_row(record, store) for record in _records(here, text, most)])
+    rows = [_row(record, store) for record in _records(here, text, most)]
+    for line in damaged_lines(here.ledger().damaged):
+        say(line)
+    return as_table(rows)
 
 
 def grid(run_id: str) -> Grid:
@@ -68,9 +75,13 @@ def grid(run_id: str) -> Grid:
         raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
     provider, title, text, choices = found
     here.learn()
-    again = here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)
+    try:
+        sweep = Sweep.from_json(text)
+    except InputError as error:
+        raise InputError(f"run {run_id!r}: {error.message}") from None
+    again = here.recall(sweep, run_id=run_id, title=title, provider_name=provider)
     if choices:
-        again.choices = read_choices(json.loads(choices))
+        again.choices = recalled_choices(choices)
     return again
 
 
@@ -161,7 +172,7 @@ def forget(which: str) -> int:
     here = studio()
     _, provider = here.engine()
     waiting = here.ledger().wait(lambda db: db.unfinished(provider.name))
-    chosen = [record for record in waiting if which in ("all", str(record.id))]
+    chosen = [record for record in waiting if which in ("all", str(record.id))] or _damaged_row(here, which)
     if not chosen and which != "all":
         raise InputError(
             f"forget {which!r}: give all, or the number of a row that waits: {_numbers(waiting)}."
@@ -169,10 +180,57 @@ def forget(which: str) -> int:
 
     def close(db: Any) -> None:
         for record in chosen:
-            db.move(record.id, "expired", note="the user gave it up")
+            # A damaged row that is given up stands in nobody's way any more.
+            again = None if record.usable else StoppedError("The user gave the damaged row up.")
+            db.move(record.id, "expired", note="the user gave it up", error=again)
 
     here.ledger().wait(close)
     return len(chosen)
+
+
+def _damaged_row(here: Studio, which: str) -> list[Record]:
+    """Return the row of this number, where it can't be read."""
+    if not (which.isascii() and which.isdecimal() and len(which) < _LONGEST_NUMBER):
+        return []
+    with contextlib.suppress(LedgerError):
+        record = here.ledger().wait(lambda db: db.get(int(which)))
+        return [] if record.usable else [record]
+    return []
+
+
+def accept_ledger() -> bool:
+    """Let be bought what can't be proven not to have been bought by a lost ledger.
+
+    Returns
+    -------
+    bool
+        Whether there was anything to accept.
+    """
+
+    def accept(db: Store) -> bool:
+        open_ = bool(db.gaps())
+        db.write_gaps(())
+        return open_
+
+    return studio().ledger().wait(accept)
+
+
+def ledger_lines(words: str) -> list[str]:
+    """Return what became of the ledger, or accept that."""
+    if words == "accept":
+        if accept_ledger():
+            return ["Accepted: what the lost ledger may have bought is bought anew when it is asked for."]
+        return ["There is nothing to accept: the ledger knows what was bought."]
+    here = studio()
+    told = here.restored_line()
+    lines = [told] if told else []
+    provider = here.provider().name
+    if any(provider not in gap.seen for gap in here.ledger().wait(lambda db: db.gaps())):
+        lines.append(
+            "What the lost ledger had bought last is looked for in the account's history before anything is bought; "
+            "%qwen ledger accept buys without."
+        )
+    return [*lines, *damaged_lines(here.ledger().damaged)] or ["The ledger is whole."]
 
 
 def forget_inputs() -> list[str]:
@@ -206,7 +264,7 @@ def history_lines(text: str) -> list[str]:
     lines = [_line(record) for record in found[:_LINES]]
     if len(found) > _LINES:
         lines.append("… and more: qw.history() is all of it.")
-    return lines
+    return [*lines, *damaged_lines(here.ledger().damaged)]
 
 
 def _records(here: Studio, text: str, most: int) -> list[Record]:
@@ -239,7 +297,9 @@ def _line(record: Record) -> str:
     moment = datetime.fromtimestamp(record.created_at).astimezone()
     cost = money(float(record.spent)) if record.price else "no cost"
     if record.makes_text:
-        what = "enhanced" if record.unassigned else f"enhanced ({record.text_request().style})"
+        what = (
+            "enhanced" if record.unassigned or record.damaged else f"enhanced ({record.text_request().style})"
+        )
     else:
         what = seed_text(record.seed)
     prompt = record.prompt if len(record.prompt) <= 60 else record.prompt[:59] + "…"

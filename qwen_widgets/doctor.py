@@ -30,7 +30,7 @@ def doctor_report() -> list[tuple[str, str]]:
         ("provider", lambda: here.provider().title),
         ("API address", lambda: str(check_base_url(here.base_url))),
         ("home", lambda: short_path(here.home)),
-        ("ledger", lambda: here.ledger().note or "readable"),
+        ("ledger", lambda: here.restored_line() or "readable"),
     ]
     for name, check in checks:
         try:

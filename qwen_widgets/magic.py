@@ -55,9 +55,10 @@ _SUBCOMMANDS = {
     "adopt": "fetch what was made elsewhere: %qwen adopt all, or an id of %qwen history --remote",
     "resume": "fetch what is paid for and not here",
     "forget": "give up what nobody wants: %qwen forget all, or the number of a row; inputs: input pictures of no run",
+    "ledger": "what became of a damaged ledger; %qwen ledger accept lets be bought what can't be proven",
     "doctor": "versions and settings, never the key",
 }
-_WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget")
+_WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget", "ledger")
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run", "--fit")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
@@ -306,6 +307,11 @@ class QwenMagics(Magics, Configurable):
         if words == "inputs":
             return archive.forget_inputs()
         return [f"{archive.forget(words)} given up; %qwen history still shows them."]
+
+    def _ledger(self, words: str) -> list[str]:
+        if words not in ("", "accept"):
+            raise UsageError(f"%qwen ledger {words}: it takes accept, or nothing.")
+        return archive.ledger_lines(words)
 
     def _login(self, words: str) -> list[str]:
         if words not in ("", "--keyring"):

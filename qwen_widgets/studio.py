@@ -32,7 +32,7 @@ from qwen_widgets.enhanced import check_enhanced, enhance_first, hold, release
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
-from qwen_widgets.grid.lines import plan_line, short_line
+from qwen_widgets.grid.lines import plan_line, restored_line, short_line
 from qwen_widgets.grid.show import FrontEnd, View, cell_mark, open_view, say
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
@@ -94,9 +94,19 @@ class Studio(Sources):
         """Return the ledger of the home folder, opened when it is first needed."""
         with self._lock:
             home = self.home
+            if home in self._ledgers and self._ledgers[home].replaced:
+                # Another kernel has put a new one in its place; what is under way ends with the old one.
+                del self._ledgers[home]
+                for mark in [mark for mark in self._engines if home in mark]:
+                    portal.submit(self._engines.pop(mark).client.aclose())
             if home not in self._ledgers:
                 self._ledgers[home] = Ledger(home)
             return self._ledgers[home]
+
+    def restored_line(self) -> str:
+        """Return what became of a lost ledger, as long as that is to be told; empty where there is nothing to tell."""
+        told = self.ledger().wait(Store.restored)
+        return "" if told is None else restored_line(told)
 
     def engine(self) -> tuple[Engine, Provider]:
         """Return the engine of the present settings."""
@@ -169,7 +179,7 @@ class Studio(Sources):
             return await self._prepare_enhanced(sweep, wish, fresh=fresh, max_cost=max_cost, title=title)
         plan = await self._priced(engine, provider, await engine.plan(sweep, fresh=fresh), max_cost)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
-        return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+        return Job(grid, sweep, plan, engine, await self._told(engine, plan_line(sweep, plan, provider)))
 
     async def _prepare_enhanced(
         self, sweep: Sweep, wish: Wish, *, fresh: bool, max_cost: float | None, title: str
@@ -181,7 +191,7 @@ class Studio(Sources):
         plan = await self._priced(engine, provider, plan, max_cost, extra=texts.cost)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
         hold(grid)
-        line = plan_line(sweep, plan, provider, enhancing)
+        line = await self._told(engine, plan_line(sweep, plan, provider, enhancing))
         return Job(grid, sweep, plan, engine, line, enhancing=enhancing, max_cost=max_cost)
 
     async def _enhance(self, job: Job) -> list[str]:
@@ -247,6 +257,11 @@ class Studio(Sources):
         await check_limits(engine, provider, plan.cost + extra, self._limit(max_cost))
         return plan
 
+    async def _told(self, engine: Engine, line: str) -> str:
+        """Return the line before a run, with what became of a lost ledger before it."""
+        told = await engine.ledger.run(Store.restored)
+        return line if told is None else f"{restored_line(told)}\n{line}"
+
     def _limit(self, max_cost: float | None) -> float:
         return self.settings.max_cost if max_cost is None else max_cost
 
@@ -255,7 +270,7 @@ class Studio(Sources):
         engine, provider = self.engine()
         plan = await engine.plan(sweep)
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
-        return Job(grid, sweep, plan, engine, plan_line(sweep, plan, provider))
+        return Job(grid, sweep, plan, engine, await self._told(engine, plan_line(sweep, plan, provider)))
 
     def recall(self, sweep: Sweep, *, run_id: str, title: str, provider_name: str) -> Grid:
         """Return the grid of an earlier run with what the ledger knows of its cells; nothing is asked for."""
@@ -300,7 +315,7 @@ class Studio(Sources):
             plan = await self._priced(engine, provider, plan, max_cost)
         else:
             await check_limits(engine, provider, plan.cost, self._limit(max_cost))
-        line = short_line(sweep, plan, provider)
+        line = await self._told(engine, short_line(sweep, plan, provider))
         if grid is None:
             grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
             return Job(grid, sweep, plan, engine, line)
@@ -512,7 +527,8 @@ class Studio(Sources):
             raise _other_provider(grid, provider)
         plan = await engine.plan(asked, retry=retry, fresh=fresh)
         plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), grid.max_cost)
-        return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider), stop)
+        line = await self._told(engine, plan_line(asked, plan, provider))
+        return Job(grid, sweep, plan, engine, line, stop)
 
     def act(self, grid: Grid, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers; what it doesn't offer is ignored, and nothing waits here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwen_widgets.core.enhancer import DEFAULT_STYLE
 from qwen_widgets.core.enhancing import Enhanced
+from qwen_widgets.grid.show import say
 from qwen_widgets.portal import portal
 from qwen_widgets.studio import studio
 
@@ -38,11 +39,17 @@ def enhance(
     KeyboardInterrupt
         What is paid for by then still arrives: the same call has it for nothing.
     """
-    return portal.run(studio().aenhance(prompt, style, max_cost=max_cost, retry=retry))
+    here = studio()
+    if line := here.restored_line():
+        say(line)
+    return portal.run(here.aenhance(prompt, style, max_cost=max_cost, retry=retry))
 
 
 async def aenhance(
     prompt: str, style: str = DEFAULT_STYLE, *, max_cost: float | None = None, retry: bool = False
 ) -> Enhanced:
     """Have a prompt enhanced, awaiting; arguments, result and errors as in `enhance`."""
-    return await studio().aenhance(prompt, style, max_cost=max_cost, retry=retry)
+    here = studio()
+    if line := here.restored_line():
+        say(line)
+    return await here.aenhance(prompt, style, max_cost=max_cost, retry=retry)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from qwen_widgets.core.answers import ENDED_BADLY
-from qwen_widgets.core.records import NO_SEED, UNASSIGNED, Record, read_record
+from qwen_widgets.core.records import NO_SEED, UNASSIGNED, Record
 from qwen_widgets.core.states import OPEN
 from qwen_widgets.core.strays import Stray
+
+#: Seconds since the epoch up to which a date can be a date: the year 3000.
+_LATEST = 32_503_680_000.0
 
 
 class AccountRows:
@@ -19,6 +22,7 @@ class AccountRows:
     latest: Callable[[str, Iterable[str]], dict[str, Record]]
     _event: Callable[..., None]
     reopen: Callable[..., bool]
+    _read: Callable[[Any], Record]
 
     def write_catalogue(self, provider: str, models: str) -> None:
         """Keep an account's catalogue, as JSON, with its date."""
@@ -30,7 +34,9 @@ class AccountRows:
     def read_catalogue(self, provider: str) -> tuple[str, float] | None:
         """Return a kept catalogue and when it was read, seconds since the epoch."""
         row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
-        return None if row is None else (row["models"], row["at"])
+        # A damaged one is as good as none: it can be read again.
+        whole = row is not None and isinstance(row["models"], str) and isinstance(row["at"], int | float)
+        return (row["models"], row["at"]) if whole and 0 <= row["at"] < _LATEST else None
 
     def take_in(self, provider: str, stray: Stray, *, account: str = "") -> int | None:
         """Take up a prediction that was made elsewhere, so that its picture is fetched.
@@ -83,7 +89,7 @@ class AccountRows:
         ).fetchone()
         if row is None:
             return None
-        record = read_record(row)
+        record = self._read(row)
         if self.latest(provider, [record.key])[record.key].state == "stored":
             # Bought again since: that picture stays where it is.
             self._db.execute(
@@ -99,11 +105,11 @@ class AccountRows:
             " AND state != 'expired'",
             (provider,),
         )
-        return {row[0] for row in rows.fetchall()}
+        return {str(row[0]) for row in rows.fetchall()}
 
     def bought(self) -> list[Record]:
         """Return the rows that cost money when they were sent, oldest first."""
         rows = self._db.execute(
             "SELECT * FROM purchase WHERE price > 0 AND sent_at IS NOT NULL ORDER BY sent_at"
         )
-        return [record for record in map(read_record, rows.fetchall()) if record.spent > 0]
+        return [record for record in map(self._read, rows.fetchall()) if record.spent > 0]

@@ -101,7 +101,14 @@ class Catalogue:
     @classmethod
     def from_json(cls, text: str) -> Catalogue:
         """Return the catalogue of such a text; what an other version has written otherwise is left out."""
-        values = json.loads(text)
+        try:
+            return cls._from_values(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+            # Damaged: what it said of limits and prices can be read of the account again.
+            return cls(())
+
+    @classmethod
+    def _from_values(cls, values: Any) -> Catalogue:
         entries = (
             Entry(
                 name,

@@ -31,10 +31,11 @@ from qwen_widgets.core.errors import (
     UnavailableError,
     clean,
 )
+from qwen_widgets.core.gaps import close_gaps
 from qwen_widgets.core.inputs import Inputs
-from qwen_widgets.core.ledger import DURATIONS, LEASE, ClaimLostError, Ledger, Store
+from qwen_widgets.core.ledger import DURATIONS, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
-from qwen_widgets.core.owner import lease_holds
+from qwen_widgets.core.owner import LEASE
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, PollDelays, Rhythm, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
@@ -65,6 +66,8 @@ _SLEPT = 5.0
 _PRICE_MARGIN = Decimal("0.10")
 #: Seconds that a price is waited for, and how many are asked for together.
 _PRICE_WAIT, _PRICES = 15.0, 6
+#: Pictures a minute, of any account; a kept window that is larger is damage.
+_WIDEST_WINDOW = 100_000
 #: How the reason of a cell begins whose order was held back.
 NOT_BOUGHT = "Not bought: "
 
@@ -180,6 +183,8 @@ class Engine:
         self._ahead = clock.wall() - clock.monotonic()
         #: The runs under way; the loop itself holds its tasks only weakly.
         self.running: set[asyncio.Task[None]] = set()
+        #: When this engine was made, by the monotonic clock.
+        self.began = clock.monotonic()
         self._window_read = False
         self._durations: dict[str, list[float]] = {}
         #: Requests that wait for a slot, of all runs.
@@ -271,7 +276,7 @@ class Engine:
         for key in requests:
             record = records.get(key)
             actions[key] = self._action(record, fresh=fresh, retry=retry)
-            if retry and record is not None and record.state == "unknown":
+            if retry and record is not None and _can_close(record):
                 closing.append(record.id)
         for order in pending:
             key = f"pending {len(requests)}"
@@ -306,6 +311,8 @@ class Engine:
     def _action(self, record: Record | None, *, fresh: bool, retry: bool) -> Action:
         if record is None:
             return "buy"
+        if not record.usable:
+            return "buy" if retry else "keep"
         if record.state == "stored":
             if fresh:
                 return "buy"
@@ -342,10 +349,15 @@ class Engine:
                         await self.ledger.run(partial(Store.release, row_id=row_id))
                 return await self.ledger.run(partial(Store.get, row_id=row_id))
 
-        return await asyncio.gather(*map(fetch, row_ids))
+        try:
+            return await asyncio.gather(*map(fetch, row_ids))
+        finally:
+            self.ledger.copy()
 
     async def ask_prices(self, plan: Plan, *, accepted: bool, bought: str = "nothing was bought") -> Plan:
         """Take up the API's prices of what is to be bought; the built-in ones stay where it doesn't answer.
+
+        What a lost ledger has bought by the account's history isn't bought again.
 
         Parameters
         ----------
@@ -360,7 +372,10 @@ class Engine:
             A price is more than 10 % away from the built-in one.
         InputError
             A model is no longer known.
+        UnprovenError
+            A ledger was lost, and it isn't known what it had bought last.
         """
+        plan = await close_gaps(self, plan)
         for key, action in plan.actions.items():
             if action == "buy" and not makes_text(plan.requests[key].model.id):
                 # What the ledger alone remembers has no price here: it can be shown and not be bought.
@@ -463,6 +478,11 @@ class Engine:
                 yield update
 
 
+def _can_close(record: Record) -> bool:
+    """Whether a row is open and nothing can be done about it but to end it, where the user asks for that."""
+    return record.state == "unknown" or (record.state in OPEN and not record.usable)
+
+
 class _Aside:
     """The run of a purchase that nobody watches."""
 
@@ -514,7 +534,7 @@ class _Run:
 
     def _close(self, db: Store) -> set[int]:
         """End the rows that the user buys again, but for those that were found since."""
-        still = {row_id for row_id in self.plan.closing if db.get(row_id).state == "unknown"}
+        still = {row_id for row_id in self.plan.closing if _can_close(db.get(row_id))}
         for row_id in still:
             db.move(row_id, "expired", note="the user asked to buy it again")
         return still
@@ -522,12 +542,24 @@ class _Run:
     async def _work(self) -> None:
         renewing = asyncio.create_task(self._renew())
         try:
+            await self._close_gaps()
             async with asyncio.TaskGroup() as group:
                 for key in self.plan.requests:
                     group.create_task(self._one(key))
         finally:
             renewing.cancel()
+            if self.halted is None:
+                with contextlib.suppress(LedgerError):
+                    await self.ledger.run(Store.forget_restored)
+            self.ledger.copy()
             await self._queue.put(None)
+
+    async def _close_gaps(self) -> None:
+        """Hold back what a lost ledger may have bought; what is paid for is fetched all the same."""
+        try:
+            self.plan = await close_gaps(self.engine, self.plan)
+        except QwenError as error:
+            self.halt(error)
 
     async def _renew(self) -> None:
         """Hold the claims, and notice when the machine has slept."""
@@ -667,7 +699,7 @@ class _Run:
                 self._tell(key, record.state, record, record.error)
             if record.state not in _UNDER_WAY:
                 return True
-            if record.owner is None or not lease_holds(record.lease_until, self.engine.clock.wall(), LEASE):
+            if not record.held(self.engine.clock.wall()):
                 return False
             if record.state == "planned" and self.must_stop():
                 self._tell_stopped(key)

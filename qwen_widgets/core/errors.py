@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -127,6 +128,27 @@ class LedgerError(QwenError):
     """The ledger can't be read or written, so nothing may be bought."""
 
     title = "Ledger"
+
+
+class UnprovenError(LedgerError):
+    """The ledger was lost, and what it had bought last can't be proven: nothing is bought before the user says so."""
+
+    next_step = "%qwen ledger accept (qw.accept_ledger() in Python) lets it be bought all the same."
+
+
+class DamagedRowError(QwenError):
+    """A row of the ledger can't be read, so nothing may be bought in its place."""
+
+    title = "Damaged row"
+    paid: Paid = "unknown"
+
+    @classmethod
+    def of(cls, row_id: int, columns: Sequence[str]) -> DamagedRowError:
+        """Return the error of one row, with the columns that can't be read."""
+        return cls(
+            f"Row {row_id} of the ledger is damaged ({', '.join(columns)}), so nothing is bought in its place.",
+            next_step=f"%qwen forget {row_id} gives it up; then the cell buys it anew.",
+        )
 
 
 class KeyRefusedError(QwenError):

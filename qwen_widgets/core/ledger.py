@@ -1,4 +1,4 @@
-"""The ledger: SQLite; every picture from intent to file. The only importer of sqlite3.
+"""The ledger: SQLite; every picture from intent to file. Its file is opened and kept safe next door.
 
 One connection on one thread of its own. A purchase's row is durable before its money is spent
 (``synchronous=FULL``), and a unique index lets no two kernels have the same picture under way at once.
@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from decimal import Decimal
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qwen_widgets.core import errors
+from qwen_widgets.core import errors, ledger_file
 from qwen_widgets.core.account_rows import AccountRows
-from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
+from qwen_widgets.core.errors import BudgetError, DamagedRowError, LedgerError, QwenError
 from qwen_widgets.core.forks import Pause, in_child, leave_behind
+from qwen_widgets.core.gap_rows import GapRows
 from qwen_widgets.core.lost_rows import LostRows
-from qwen_widgets.core.owner import is_dead, lease_holds, new_owner
+from qwen_widgets.core.owner import LEASE, is_dead, new_owner
+from qwen_widgets.core.receipts import write_receipt
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
@@ -33,19 +34,22 @@ from qwen_widgets.core.records import (
     Record,
     dump_error,
     read_record,
+    spent_by,
     with_addresses,
 )
 from qwen_widgets.core.request import Order
-from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
+from qwen_widgets.core.sent_log import log_order
 from qwen_widgets.core.states import OPEN, UNFINISHED, Heard, State, after
 from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
-#: Seconds that a claim holds without being renewed.
-LEASE = 30.0
 #: Durations of a model that count, the last ones.
 DURATIONS = 48
 _BALLAST = 256 * 1024
+#: Seconds that no prediction takes.
+_LONGEST_DURATION = 24 * 3600.0
+#: US dollars; as much as can be set.
+_MOST_BUDGET = 10**9
 #: What a row says of a picture or text that is here.
 _FETCHED = ("outputs", "flagged", "seconds", "sha256", "suffix", "got_width", "got_height", "text")
 
@@ -78,14 +82,23 @@ class Ledger:
         in_child(self._renew)
         try:
             self._thread.submit(self._whole, self._opened).result()
+            if ledger_file.needs_copy(folder):
+                # One of an earlier version, or one that has just been made anew.
+                self.copy()
         except BaseException:
             self._thread.shutdown()
             raise
 
     @property
-    def note(self) -> str:
-        """What opening has to report (a corrupt file set aside), or nothing."""
-        return self._store.note if self._store is not None else ""
+    def damaged(self) -> tuple[Record, ...]:
+        """The rows that were met and can't be read in full, the earliest first."""
+        found = self._store.damaged.copy() if self._store is not None else {}
+        return tuple(found[row_id] for row_id in sorted(found))
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another ledger is in this one's place by now: what is under way here ends here, and no more is bought."""
+        return self._store is not None and self._store.replaced
 
     def _opened(self) -> Store:
         if self._store is None:
@@ -114,6 +127,10 @@ class Ledger:
         """Do some work and block for it; not from an event loop."""
         return self.do(work).result()
 
+    def copy(self) -> Future[None]:
+        """Have the ledger copied where anything has changed; nobody has to wait for it."""
+        return self._thread.submit(self._whole, lambda: self._opened().copy())
+
     def close(self) -> None:
         """Close the file; nothing may be asked of it afterwards."""
         with contextlib.suppress(RuntimeError):
@@ -122,17 +139,22 @@ class Ledger:
         self._thread.shutdown()
 
 
-class Store(AccountRows, LostRows, UploadRows):
+class Store(AccountRows, GapRows, LostRows, UploadRows):
     """The statements, on the ledger's own thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.note = ""
+        self._folder = folder
         self.owner = new_owner()
+        self.replaced = False
+        #: Rows that couldn't be read in full, by their number; what was asked for has gone on all the same.
+        self.damaged: dict[int, Record] = {}
+        #: The newest event that is in the copy, as far as this kernel has made it.
+        self._copied = -1
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path = folder / "ledger.sqlite3"
-            self._db = self._open()
+            self._db = ledger_file.open_ledger(folder, clock)
+            self._file = _identity(folder)
             self._ballast = folder / "ballast"
             if not self._ballast.exists():
                 self._ballast.write_bytes(b"\0" * _BALLAST)
@@ -141,68 +163,44 @@ class Store(AccountRows, LostRows, UploadRows):
                 f"the ledger in {folder} can't be opened ({error}); QWEN_WIDGETS_HOME chooses another folder."
             ) from None
 
-    def _open(self) -> sqlite3.Connection:
-        with contextlib.suppress(FileNotFoundError):
-            found = self._path.stat()
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            if self._path.stat().st_ino != found.st_ino:
-                # Another kernel has just set it aside: what is there now is its new ledger.
-                return self._connect()
-            aside = self._path.with_name(
-                f"ledger.corrupt-{int(self._clock())}-{uuid.uuid4().hex[:6]}.sqlite3"
-            )
-            self._path.rename(aside)
-            # A journal left behind would be played into the new file.
-            for tail in ("-journal", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.with_name(self._path.name + tail).rename(aside.with_name(aside.name + tail))
-            self.note = f"The ledger was unreadable and was set aside as {aside.name}; a new one was begun."
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        fresh = not self._path.exists()
-        if fresh:
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = sqlite3.connect(self._path, isolation_level=None, timeout=10, check_same_thread=True)
-        db.row_factory = sqlite3.Row
-        try:
-            db.execute("PRAGMA busy_timeout = 10000")
-            # Older versions can corrupt a WAL file with two writers (fixed in 3.51.3).
-            mode = "WAL" if sqlite3.sqlite_version_info >= (3, 51, 3) else "TRUNCATE"
-            db.execute(f"PRAGMA journal_mode = {mode}")
-            db.execute("PRAGMA synchronous = FULL")
-            if not fresh and (broken := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(broken)
-            db.execute("BEGIN IMMEDIATE")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA:
-                raise LedgerError(
-                    f"the ledger in {self._path.parent} was written by a newer qwen_widgets (schema {version}, "
-                    f"this one knows {SCHEMA}); update the package."
-                )
-            statements = (
-                TABLES if version == 0 else [line for v in range(version, SCHEMA) for line in UPGRADES[v]]
-            )
-            for statement in statements:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-            db.execute("COMMIT")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
+    def copy(self) -> None:
+        """Copy the ledger beside itself, where anything has changed since; what can't be written is tried again."""
+        with contextlib.suppress(OSError, sqlite3.Error, LedgerError):
+            self._stay()
+            newest = self._db.execute("SELECT max(id) FROM event").fetchone()[0]
+            if newest == self._copied and not ledger_file.needs_copy(self._folder):
+                return
+            ledger_file.copy_ledger(self._db, self._folder, self._clock)
+            self._copied = newest
+
+    def _stay(self) -> None:
+        """See to it that this is the ledger in the folder: one that somebody has deleted is put back.
+
+        Raises
+        ------
+        LedgerError
+            Another one is in its place.
+        """
+        found = _identity(self._folder)
+        if found is None and ledger_file.bring_back(self._db, self._folder):
+            self._db.close()
+            self._db = ledger_file.connect(self._folder / ledger_file.NAME)
+            self._file = _identity(self._folder)
+        elif found != self._file:
+            self.replaced = True
+            raise LedgerError(
+                "the ledger was replaced while this kernel worked with it; nothing more is bought in this run.",
+                next_step="Run the cell again: it takes up the new ledger.",
+            )
+
     def transact(self, work: Callable[[Store], T]) -> T:
         """Run some work in one transaction; on a full disk the ballast is freed and it is tried once more."""
         try:
+            self._stay()
             try:
                 return self._transact(work)
             except sqlite3.OperationalError as error:
@@ -210,7 +208,7 @@ class Store(AccountRows, LostRows, UploadRows):
                     raise
                 self._ballast.unlink()
                 return self._transact(work)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger can't be written ({error}); nothing more is bought.") from None
 
     def _transact(self, work: Callable[[Store], T]) -> T:
@@ -229,6 +227,7 @@ class Store(AccountRows, LostRows, UploadRows):
     def latest(self, provider: str, keys: Iterable[str]) -> dict[str, Record]:
         """Return the newest row of each content key: a stored one before an ended one, an open one before both."""
         found: dict[str, Record] = {}
+        strange = self._without_key()
         for key in keys:
             row = self._db.execute(
                 "SELECT * FROM purchase WHERE provider = ? AND key = ? ORDER BY"
@@ -236,23 +235,57 @@ class Store(AccountRows, LostRows, UploadRows):
                 (provider, key),
             ).fetchone()
             if row is not None:
-                found[key] = read_record(row)
+                found[key] = self._read(row)
+            elif key in strange:
+                found[key] = strange[key]
+        return found
+
+    def _read(self, row: sqlite3.Row | dict[str, Any]) -> Record:
+        record = read_record(dict(row))
+        if record.damaged and record.state != "expired":
+            self.damaged[record.id] = record
+        else:
+            self.damaged.pop(record.id, None)
+        return record
+
+    def _without_key(self) -> dict[str, Record]:
+        """Return the rows whose provider or content key can't be read, by the key that the rest of the row says.
+
+        A row can't be looked for by what is damaged in it, and its picture must not be bought again.
+        """
+        rows = self._db.execute(
+            "SELECT * FROM purchase WHERE id IN (SELECT id FROM purchase INDEXED BY purchase_key WHERE"
+            " typeof(key) != 'text' OR typeof(provider) != 'text' OR provider GLOB '*[^ -~]*'"
+            " OR ((length(key) != 64 OR key GLOB '*[^0-9a-f]*') AND key NOT LIKE ?)) AND state NOT IN ('rejected', 'failed', 'expired')",
+            (f"{UNASSIGNED}%",),
+        )
+        found = {}
+        for record in map(self._read, rows.fetchall()):
+            # Without the words there is nothing left to know it by.
+            with contextlib.suppress(QwenError):
+                order = record.text_request() if record.makes_text else record.request()
+                names = tuple(dict.fromkeys((*record.damaged, "key")))
+                found[order.key] = replace(record, damaged=names, error=DamagedRowError.of(record.id, names))
         return found
 
     def get(self, row_id: int) -> Record:
         """Return one row."""
+        return self._read(self._row(row_id))
+
+    def _row(self, row_id: int) -> dict[str, Any]:
         row = self._db.execute("SELECT * FROM purchase WHERE id = ?", (row_id,)).fetchone()
         if row is None:
             raise LedgerError(f"the ledger has no row {row_id}.")
-        return read_record(row)
+        return dict(row)
 
     def spent_since(self, moment: float) -> Decimal:
         """Return the US dollars spent since a moment, at all providers, unknown outcomes included."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE price > 0 AND coalesce(server_at, sent_at, created_at) >= ?",
+            "SELECT state, price, model, error FROM purchase WHERE price > 0"
+            " AND coalesce(server_at, sent_at, created_at) >= ?",
             (moment,),
         )
-        return sum((read_record(row).spent for row in rows.fetchall()), Decimal(0))
+        return sum(map(spent_by, rows.fetchall()), Decimal(0))
 
     def history(self, provider: str | None = None, text: str = "", *, most: int = 1000) -> list[Record]:
         """Return rows whose prompt holds a text, newest first."""
@@ -262,22 +295,22 @@ class Store(AccountRows, LostRows, UploadRows):
             " ORDER BY id DESC LIMIT ?",
             (provider, provider, f"%{needle}%", most),
         )
-        return [read_record(row) for row in rows.fetchall()]
+        return [self._read(row) for row in rows.fetchall()]
 
     def by_sha256(self, sha256: str) -> Record | None:
         """Return the newest row of a stored picture."""
         row = self._db.execute(
             "SELECT * FROM purchase WHERE sha256 = ? AND state = 'stored' ORDER BY id DESC LIMIT 1", (sha256,)
         ).fetchone()
-        return None if row is None else read_record(row)
+        return None if row is None else self._read(row)
 
     def unfinished(self, provider: str) -> list[Record]:
-        """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
+        """Return what was sent and isn't here: sending, submitted, completed and unknown rows that can be read."""
         rows = self._db.execute(
             f"SELECT * FROM purchase WHERE provider = ? AND state IN {UNFINISHED} ORDER BY id",
             (provider,),
         )
-        return [read_record(row) for row in rows.fetchall()]
+        return [record for record in map(self._read, rows.fetchall()) if record.usable]
 
     def count_events(self, row_id: int, note: str) -> int:
         """Return how often a row's events have a note."""
@@ -300,7 +333,7 @@ class Store(AccountRows, LostRows, UploadRows):
             "SELECT seconds FROM duration WHERE provider = ? AND model = ? ORDER BY at DESC LIMIT ?",
             (provider, model, DURATIONS),
         )
-        return [row[0] for row in rows]
+        return [row[0] for row in rows if isinstance(row[0], int | float) and 0 < row[0] < _LONGEST_DURATION]
 
     # --- writing --------------------------------------------------------------------------------------
 
@@ -334,7 +367,7 @@ class Store(AccountRows, LostRows, UploadRows):
                 (provider, request.key, after),
             ).fetchone()
             if newer is not None:
-                return read_record(newer), False
+                return self._read(newer), False
             cursor = self._db.execute(
                 "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
                 " owner, lease_until, created_at, inputs) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -347,7 +380,9 @@ class Store(AccountRows, LostRows, UploadRows):
             row_id = int(cursor.lastrowid or 0)
             self._event(row_id, "planned")
             return self.get(row_id), True
-        record = read_record(row)
+        record = self._read(row)
+        if not record.usable and record.error is not None:
+            raise record.error
         # One of this very process is in another of its runs, which goes on working on it.
         if not self._abandoned(record, now):
             return record, False
@@ -364,7 +399,7 @@ class Store(AccountRows, LostRows, UploadRows):
         """Claim one open row; False where somebody else works on it."""
         record = self.get(row_id)
         now = self._clock()
-        if not self._abandoned(record, now):
+        if not record.usable or not self._abandoned(record, now):
             return False
         self._db.execute(
             "UPDATE purchase SET owner = ?, lease_until = ? WHERE id = ?", (self.owner, now + LEASE, row_id)
@@ -372,9 +407,7 @@ class Store(AccountRows, LostRows, UploadRows):
         return True
 
     def _abandoned(self, record: Record, now: float) -> bool:
-        return (
-            record.owner is None or not lease_holds(record.lease_until, now, LEASE) or is_dead(record.owner)
-        )
+        return not record.held(now) or is_dead(record.owner or "")
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
@@ -390,6 +423,10 @@ class Store(AccountRows, LostRows, UploadRows):
             columns["sent_at"] = self._clock()
         names = ", ".join(f"{name} = ?" for name in columns)
         self._db.execute(f"UPDATE purchase SET {names} WHERE id = ?", (*columns.values(), row_id))
+        if state == "stored":
+            # A full disk is no reason to call what is here not here: the copy will know it.
+            with contextlib.suppress(OSError):
+                write_receipt(self._folder, self._row(row_id), self.sent_with(row_id))
         self._event(row_id, state, note or (error.message if error is not None else ""))
 
     def accept(self, row_id: int, prediction_id: str, *, note: str = "") -> None:
@@ -556,11 +593,27 @@ class Store(AccountRows, LostRows, UploadRows):
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
         self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
+        log_order(self._folder, self._row(row_id), account)
 
     def budget(self) -> Decimal | None:
-        """Return the US dollars that a day may cost, all kernels together; None for no limit."""
+        """Return the US dollars that a day may cost, all kernels together; None for no limit.
+
+        Raises
+        ------
+        BudgetError
+            What was set can't be read any more, and buying without a limit was not asked for.
+        """
         text = self.setting("budget")
-        return Decimal(text) if text else None
+        if not text:
+            return None
+        with contextlib.suppress(InvalidOperation):
+            budget = Decimal(text)
+            if budget.is_finite() and 0 <= budget < _MOST_BUDGET:
+                return budget
+        raise BudgetError(
+            "the day's budget in the ledger is damaged and can't be read.",
+            next_step="%qwen budget 10 sets it anew, %qwen budget off takes it away.",
+        )
 
     def setting(self, name: str) -> str | None:
         """Return what was kept under a name."""
@@ -591,7 +644,10 @@ class Store(AccountRows, LostRows, UploadRows):
         row = self._db.execute(
             "SELECT provider, title, sweep, choices FROM run WHERE id = ?", (run_id,)
         ).fetchone()
-        return None if row is None else (row["provider"], row["title"], row["sweep"], row["choices"])
+        if row is None:
+            return None
+        provider, title, sweep, choices = map(str, row)
+        return provider, title, sweep, choices
 
     def write_duration(self, provider: str, model: str, seconds: float) -> None:
         """Keep the seconds from submit to completion."""
@@ -605,3 +661,12 @@ class Store(AccountRows, LostRows, UploadRows):
             "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)",
             (row_id, self._clock(), state, note),
         )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells the ledger's file from another of its name, None where there is none."""
+    try:
+        found = (folder / ledger_file.NAME).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen_widgets.core.errors import UnknownOutcomeError
-from qwen_widgets.core.records import UNASSIGNED, Record, read_record
+from qwen_widgets.core.records import UNASSIGNED, Record
 
 
 class LostRows:
     """The statements about these; a part of `Store`, on the ledger's own thread."""
 
     _db: Any
+    _read: Callable[[Any], Record]
     get: Callable[[int], Record]
     move: Callable[..., None]
     accept: Callable[..., None]
@@ -24,7 +25,7 @@ class LostRows:
             " AND prediction_id IS NULL AND state IN ('sending', 'unknown', 'expired')",
             (provider, model),
         )
-        return [read_record(row) for row in rows.fetchall()]
+        return [self._read(row) for row in rows.fetchall()]
 
     def prediction_ids(self, provider: str) -> set[str]:
         """Return the ids of all predictions that belong to a request.
@@ -35,7 +36,7 @@ class LostRows:
             "SELECT prediction_id FROM purchase WHERE provider = ? AND prediction_id IS NOT NULL AND key NOT LIKE ?",
             (provider, f"{UNASSIGNED}%"),
         )
-        return {row[0] for row in rows.fetchall()}
+        return {str(row[0]) for row in rows.fetchall()}
 
     def dated_predictions(self, provider: str, model: str, account: str, since: float) -> dict[str, float]:
         """Return the predictions that an account has been sent for since a moment, and when, by the service's clock."""
@@ -68,7 +69,7 @@ class LostRows:
         )
         others = [
             other
-            for other in map(read_record, rows.fetchall())
+            for other in map(self._read, rows.fetchall())
             if other.state != "unknown"
             or (other.error is not None and other.error.prediction_id == prediction_id)
         ]

@@ -24,8 +24,12 @@ def is_dead(owner: str) -> bool:
 
     Of another machine that shares the folder, or another container, nothing can be seen: there the lease decides.
     """
-    pid, boot, _ = owner.split(":")
-    return boot == boot_id() and not alive(int(pid))
+    pid, boot, *_ = (*owner.split(":"), "")
+    return boot == boot_id() and pid.isdecimal() and not alive(int(pid))
+
+
+#: Seconds that a claim on a row holds without being renewed.
+LEASE = 30.0
 
 
 def lease_holds(until: float, now: float, length: float) -> bool:
@@ -52,6 +56,6 @@ def alive(pid: int) -> bool:
     with contextlib.suppress(PermissionError):
         try:
             os.kill(pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return False
     return True

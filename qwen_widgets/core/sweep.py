@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
 from qwen_widgets.core import syntax
 from qwen_widgets.core.errors import InputError
@@ -138,12 +138,27 @@ class Sweep:
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Return the sweep of such a text; one of an earlier version, too, and whatever the limits are today."""
-        values = json.loads(text)
+        """Return the sweep of such a text; one of an earlier version, too, and whatever the limits are today.
+
+        Raises
+        ------
+        InputError
+            It is damaged.
+        """
+        try:
+            return cls._from_values(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+            pass
+        raise InputError("what the ledger has of this run is damaged and can't be read.")
+
+    @classmethod
+    def _from_values(cls, values: Any) -> Sweep:
         rows = []
         for prompt, width, height, model, *more in values["rows"]:
             rest = more[0] if more else {}
             images = tuple(map(InputPicture.from_json, rest.get("images", ())))
+            if not (isinstance(prompt, str) and isinstance(width, int) and isinstance(height, int)):
+                raise TypeError
             size = Size(width, height)
             extra = tuple(sorted(rest.get("extra", {}).items()))
             kind = rest.get("output_format", "")
@@ -151,6 +166,8 @@ class Sweep:
         for r, (original, style) in values.get("enhanced", {}).items():
             rows[int(r)] = replace(rows[int(r)], original=original, style=style)
         seeds = tuple(values["seeds"])
+        if not all(seed is None or isinstance(seed, int) for seed in seeds):
+            raise TypeError
         requests = {(r, c): rows[r].request(seeds[c], check=False) for r, c in values["places"]}
         return cls(tuple(rows), seeds, requests)
 

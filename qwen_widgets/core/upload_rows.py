@@ -10,6 +10,7 @@ from qwen_widgets.core.owner import is_dead, lease_holds
 
 #: Seconds that a claim on an upload holds without being renewed.
 UPLOAD_LEASE = 30.0
+_YEAR = 366 * 24 * 3600.0
 #: An input picture in a run's or a purchase's JSON, however that is built.
 _HASH = re.compile(r'"sha256": ?"([0-9a-f]{64})"')
 
@@ -35,12 +36,20 @@ class UploadRows:
         row = self._db.execute(
             "SELECT * FROM upload WHERE provider = ? AND sha256 = ?", (provider, sha256)
         ).fetchone()
-        if row is not None and row["address"] and (row["expires_at"] or 0.0) > now:
-            return str(row["address"]), False
+        # What is damaged in it is no address and no claim: the picture is brought there anew.
+        if (
+            row is not None
+            and isinstance(row["address"], str)
+            and row["address"]
+            and _ahead(row["expires_at"], now)
+        ):
+            return row["address"], False
+        until = row["lease_until"] if row is not None else None
         taken = (
             row is not None
-            and row["owner"] is not None
-            and lease_holds(row["lease_until"] or 0.0, now, UPLOAD_LEASE)
+            and isinstance(row["owner"], str)
+            and isinstance(until, int | float)
+            and lease_holds(until, now, UPLOAD_LEASE)
         )
         if taken and not is_dead(row["owner"]):
             return None, False
@@ -49,6 +58,13 @@ class UploadRows:
             (provider, sha256, self.owner, now + UPLOAD_LEASE),
         )
         return None, True
+
+    def uploaded(self, provider: str, sha256: str) -> str:
+        """Return where an input picture was last brought to, whether it still is there or not; empty where nowhere."""
+        row = self._db.execute(
+            "SELECT address FROM upload WHERE provider = ? AND sha256 = ?", (provider, sha256)
+        ).fetchone()
+        return row["address"] if row is not None and isinstance(row["address"], str) else ""
 
     def renew_upload(self, provider: str, sha256: str) -> None:
         """Hold a claim for another `UPLOAD_LEASE` seconds."""
@@ -70,7 +86,7 @@ class UploadRows:
             "SELECT sweep FROM run WHERE sweep LIKE '%\"sha256\"%'"
             " UNION ALL SELECT inputs FROM purchase WHERE inputs LIKE '%\"sha256\"%'"
         )
-        return {digest for row in rows for digest in _HASH.findall(row[0])}
+        return {digest for row in rows for digest in _HASH.findall(str(row[0]))}
 
     def forget_upload(self, provider: str, sha256: str, address: str | None = None) -> None:
         """Give a claim up, or drop an address that doesn't work; a newer one stays."""
@@ -78,3 +94,8 @@ class UploadRows:
             "DELETE FROM upload WHERE provider = ? AND sha256 = ? AND address IS ? AND (owner IS NULL OR owner = ?)",
             (provider, sha256, address, self.owner),
         )
+
+
+def _ahead(moment: object, now: float) -> bool:
+    """Whether a time in a row has not passed, and is one at all: nothing in it lies a year ahead."""
+    return isinstance(moment, int | float) and now < moment < now + _YEAR

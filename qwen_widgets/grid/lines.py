@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from qwen_widgets.core.engine import Plan
 from qwen_widgets.core.enhancer import Wish
 from qwen_widgets.core.enhancing import Enhancing, Reworded
+from qwen_widgets.core.records import Record
+from qwen_widgets.core.restored import Restored
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.describe import money, plural, seconds_text, sweep_text
 from qwen_widgets.grid.grid import Provider
@@ -33,6 +37,54 @@ def plan_line(sweep: Sweep, plan: Plan, provider: Provider, enhancing: Enhancing
         return " · ".join([what, *_plan_facts(plan, provider)])
     facts = [what, _enhancing_fact(enhancing, provider)]
     return " · ".join([*facts, *_plan_facts(plan, provider, extra=enhancing.plan.cost)])
+
+
+#: Damaged rows that are named one by one.
+_ROWS = 5
+_WHY = {
+    "damaged": "The ledger was damaged",
+    "gone": "The ledger was gone",
+    "behind": "The ledger knew less than its own copy",
+}
+
+
+def restored_line(told: Restored) -> str:
+    """Say what became of a lost ledger, in one sentence."""
+    if told.copied_at is not None:
+        moment = datetime.fromtimestamp(told.copied_at).astimezone()
+        today = moment.date() == datetime.now().astimezone().date()
+        source = f"its copy of {moment:%H:%M}" if today else f"its copy of {moment:%Y-%m-%d %H:%M}"
+        facts = [f"{_WHY[told.why]} and was made anew from {source}"]
+    elif told.known:
+        facts = [f"{_WHY[told.why]} and was made anew from what lies beside the pictures"]
+    else:
+        facts = [f"{_WHY[told.why]} and a new one was begun"]
+    if told.found:
+        were = "was" if told.found == 1 else "were"
+        facts.append(f"{plural(told.found, 'order')} of before {were} found in the account's history")
+    if told.unsure:
+        facts.append(
+            f"{plural(told.unsure, 'order')} sent since then will be looked for in the account's history"
+        )
+    if told.aside:
+        facts.append(f"the old file is kept as {told.aside}")
+    return "; ".join(facts) + "."
+
+
+def damaged_lines(records: Sequence[Record]) -> list[str]:
+    """Say which rows of the ledger can't be read in full, a sentence each."""
+    lines = []
+    for record in records[:_ROWS]:
+        if not record.usable and record.error is not None:
+            lines.append(record.error.sentence)
+        else:
+            columns = ", ".join(record.damaged)
+            lines.append(
+                f"Row {record.id} of the ledger is damaged ({columns}); what is said of it in these is a guess."
+            )
+    if len(records) > _ROWS:
+        lines.append(f"{len(records) - _ROWS:,} more rows of the ledger are damaged.")
+    return lines
 
 
 def reworded_line(done: Reworded, wish: Wish, provider: Provider) -> str:

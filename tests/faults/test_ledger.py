@@ -385,7 +385,7 @@ def test_two_kernels_begin_a_ledger_at_once(qwen_home):
 
     with ThreadPoolExecutor(8) as pool:
         ledgers = list(pool.map(lambda _: Ledger(qwen_home), range(8)))
-    assert [ledger.note for ledger in ledgers] == [""] * 8
+    assert [ledger.wait(Store.restored) for ledger in ledgers] == [None] * 8
     assert sum(claim(ledger)[1] for ledger in ledgers) == 1
     for ledger in ledgers:
         ledger.close()

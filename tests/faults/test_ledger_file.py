@@ -14,6 +14,7 @@ import pytest
 from ledger_rows import claim, get
 from rig import a_request
 
+from qwen_widgets.core import ledger_file
 from qwen_widgets.core.errors import LedgerError
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.schema import SCHEMA
@@ -45,29 +46,29 @@ def test_a_corrupt_file_is_set_aside_with_its_journal(damage, qwen_home, monkeyp
         data = data[: len(data) // 2]
     path.write_bytes(data)
     journal = path.with_name("ledger.sqlite3-journal")
-    connect = Store._connect
+    connect = ledger_file.connect
 
-    def interrupted(self):
+    def interrupted(file):
         """SQLite clears a journal away that is none; one that it can't judge stays."""
         try:
-            return connect(self)
+            return connect(file)
         except sqlite3.DatabaseError:
             journal.write_bytes(b"left behind")
             raise
 
-    monkeypatch.setattr(Store, "_connect", interrupted)
+    monkeypatch.setattr(ledger_file, "connect", interrupted)
     ledger = Ledger(qwen_home)
     [aside] = qwen_home.glob("ledger.corrupt-*.sqlite3")
-    assert aside.name in ledger.note
-    assert "set aside" in ledger.note
+    told = ledger.wait(Store.restored)
+    assert (told.why, told.aside) == ("damaged", aside.name)
     assert aside.read_bytes()[:100] == bytes(data)[:100]
-    assert claim(ledger)[1]
+    assert claim(ledger, a_request(seed=1000))[1]
     # The journal went along: played into the new file it would spoil that, too.
     assert [path.name for path in qwen_home.glob("ledger.corrupt-*-journal")] == [f"{aside.name}-journal"]
     assert not journal.exists() or b"left behind" not in journal.read_bytes()
     ledger.close()
     again = Ledger(qwen_home)
-    assert again.note == ""
+    assert again.wait(Store.restored) == told
     assert len(list(qwen_home.glob("ledger.corrupt-*.sqlite3"))) == 1
     again.close()
 
@@ -77,19 +78,19 @@ def test_a_new_ledger_is_not_set_aside_for_the_corrupt_one(qwen_home, monkeypatc
     qwen_home.mkdir()
     path = qwen_home / "ledger.sqlite3"
     path.write_bytes(b"this is no database" * 500)
-    connect = Store._connect
+    connect = ledger_file.connect
     first: list[Ledger] = []
 
-    def raced(self):
+    def raced(file):
         try:
-            return connect(self)
+            return connect(file)
         except sqlite3.DatabaseError:
             if not first:
-                monkeypatch.setattr(Store, "_connect", connect)
+                monkeypatch.setattr(ledger_file, "connect", connect)
                 first.append(Ledger(qwen_home))
             raise
 
-    monkeypatch.setattr(Store, "_connect", raced)
+    monkeypatch.setattr(ledger_file, "connect", raced)
     second = Ledger(qwen_home)
     record, mine = claim(first[0])
     assert mine
@@ -150,6 +151,7 @@ from decimal import Decimal
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from rig import a_request
+from qwen_widgets.core import ledger_file
 from qwen_widgets.core.errors import LedgerError
 from qwen_widgets.core.ledger import Ledger
 
