@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 _PAGE = 4096
+_WAYS = ("header", "middle", "cut", "emptied", "page of zeros")
 
 
 def copies(home: Path) -> list[Path]:
-    """Return the automatic copies of the ledger that there are."""
+    """Return what else than the ledger itself tells of purchases in one file: the copy, the log of orders."""
     return sorted(
         path
         for path in home.glob("ledger*")
         if path.is_file()
         and path.name != "ledger.sqlite3"
         and not path.name.startswith("ledger.corrupt-")
-        and not path.name.endswith(("-journal", "-wal", "-shm"))
+        and not path.name.endswith(("-journal", "-wal", "-shm", ".lock"))
     )
 
 
 def damage_ledger(home: Path, rnd: random.Random) -> str:
-    """Damage the ledger in one way of seven; says which."""
+    """Damage the ledger in one of several ways; says in which."""
     path = home / "ledger.sqlite3"
-    return _damage(path, rnd) if path.exists() else "there is none"
+    if not path.exists():
+        return "there is none"
+    return _damage(path, rnd, (*_WAYS, "deleted", "journal"))
 
 
 def damage_copies(home: Path, rnd: random.Random) -> str:
-    """Damage each copy of the ledger in some way; says which."""
-    return ", ".join(f"{path.name} {_damage(path, rnd)}" for path in copies(home)) or "there are none"
+    """Damage each copy of the ledger; says how. A trace stays: a home without any is a new one."""
+    return ", ".join(f"{path.name} {_damage(path, rnd, _WAYS)}" for path in copies(home)) or "there are none"
 
 
-def _damage(path: Path, rnd: random.Random) -> str:
+def damage_receipts(home: Path, rnd: random.Random) -> str:
+    """Cut what is written beside the pictures and texts; says of how many."""
+    found = sorted(path for path in home.rglob("*.json") if path.is_file())
+    for path in found:
+        path.write_bytes(path.read_bytes()[: rnd.randint(0, 40)])
+    return str(len(found))
+
+
+def _damage(path: Path, rnd: random.Random, ways: Sequence[str]) -> str:
     data = path.read_bytes()
-    how = rnd.choice(("header", "middle", "cut", "emptied", "deleted", "journal", "page of zeros"))
+    how = rnd.choice(ways)
     if how == "header":
         path.write_bytes(rnd.randbytes(100) + data[100:])
     elif how == "middle":
@@ -58,7 +70,7 @@ def _damage(path: Path, rnd: random.Random) -> str:
 
 def damage_pictures(home: Path, rnd: random.Random) -> str:
     """Cut, overwrite, replace or delete a stored picture or two; says what was done."""
-    found = sorted(home.glob("pictures/??/*"))
+    found = sorted(path for path in home.glob("pictures/??/*") if path.suffix in (".png", ".jpg", ".webp"))
     done = []
     for path in rnd.sample(found, min(len(found), rnd.randint(1, 2))):
         data = path.read_bytes()

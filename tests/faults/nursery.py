@@ -16,8 +16,10 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +50,19 @@ CLOCK = SettableClock()
 time.time = CLOCK
 
 from kernel_child import arm  # noqa: E402
+from weather import colours  # noqa: E402
 
 import qwen_widgets.studio  # noqa: E402
 from qwen_widgets import QwenError, enhance, generate, history  # noqa: E402
-from qwen_widgets.core import pacing, reconcile  # noqa: E402
+from qwen_widgets.core import pacing  # noqa: E402
 from qwen_widgets.core.key import ApiKey  # noqa: E402
 from qwen_widgets.core.transport import Timeouts  # noqa: E402
 from qwen_widgets.settings import Settings  # noqa: E402
+
+# What the package loads at its first use: a kernel here is to die of the test, not to spend its life importing.
+for _late in ("anyio._backends._asyncio", "httpcore", "h11", "pandas"):
+    with suppress(ImportError):
+        import_module(_late)
 
 #: What the documented times are multiplied with.
 SCALE = 0.01
@@ -74,6 +82,8 @@ class Cell:
         Seconds by which the machine's clock is wrong.
     set_after, set_to : float
         Seconds after which the clock is set anew, and by how many it is wrong then; 0 for never.
+    accept : bool
+        Whether the user first says that what a lost ledger may have bought may be bought again.
     """
 
     home: str
@@ -86,6 +96,7 @@ class Cell:
     ahead: float = 0.0
     set_after: float = 0.0
     set_to: float = 0.0
+    accept: bool = False
 
     @property
     def line(self) -> str:
@@ -96,7 +107,6 @@ class Cell:
 def _prepare(cell: Cell) -> None:
     """Put a studio on the fault server behind the public names, in scaled time."""
     pacing.DEFAULT_RETRY = 2.0
-    reconcile.SETTLE = (2.0, 6.0, 12.0, 24.0)
     here = qwen_widgets.studio
     here.Engine = partial(here.Engine, usual=0.03, time_scale=SCALE)
     patience = Timeouts(connect=5, read=1.5, whole_call=3, whole_download=5)
@@ -117,10 +127,17 @@ def _seen(error: BaseException | None) -> dict[str, str] | None:
     }
 
 
+def _look(thumbnail: bytes | None) -> list[list[int]] | None:
+    """Return the colours of what is shown, 4 × 4; None where nothing is."""
+    return None if thumbnail is None else colours(thumbnail)
+
+
 def _run(cell: Cell) -> dict[str, Any]:
     """Do the cell; what its user gets to see."""
     report: dict[str, Any] = {"texts": {}, "cells": {}, "raised": None}
     try:
+        if cell.accept:
+            qwen_widgets.accept_ledger()
         for text in cell.texts:
             try:
                 report["texts"][text] = {"text": str(enhance(text))}
@@ -132,7 +149,7 @@ def _run(cell: Cell) -> dict[str, Any]:
             if place.state == "stored":
                 shown["sha256"] = hashlib.sha256(place.path.read_bytes()).hexdigest()
                 shown["size"] = list(place.image.size)
-                shown["thumbnail"] = grid._updates[place.request.key].thumbnail is not None
+                shown["thumbnail"] = _look(grid._updates[place.request.key].thumbnail)
             report["cells"][str(place.request.seed)] = shown
         report["history"] = len(history())
     except QwenError as error:

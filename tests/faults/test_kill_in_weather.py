@@ -11,6 +11,7 @@ One again: pytest "tests/faults/test_kill_in_weather.py::test_…[17]" --kill-ro
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -29,7 +30,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from damage import copies, damage_copies, damage_ledger, damage_pictures
+from damage import copies, damage_copies, damage_ledger, damage_pictures, damage_receipts
 from kernel_child import POINTS
 from nursery import Cell
 from rig import a_request, check_invariants
@@ -43,7 +44,7 @@ PROMPT = "a red fox"
 SEEDS = "1-6"
 PICTURES = {str(seed): a_request(PROMPT, seed=seed) for seed in range(1, 7)}
 MINUTE, DAY = 60.0, 86_400.0
-JUMPS = (0.0, 0.0, 0.0, 3 * MINUTE, -3 * MINUTE, DAY, -DAY, 10 * DAY, -10 * DAY)
+JUMPS = (0.0, 0.0, 3 * MINUTE, 3 * MINUTE, -3 * MINUTE, DAY, -DAY, 10 * DAY, -10 * DAY)
 #: Runs in fair weather after which everything has to be here.
 _MOST_RUNS = 6
 #: Seconds after which a kernel counts as hanging.
@@ -110,6 +111,8 @@ class Round:
     kills: int = 0
     #: Whether the ledger, its copies or the clock were touched: then events don't tell all.
     touched: bool = False
+    #: Whether what is written beside the pictures was damaged, too.
+    unreceipted: bool = False
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ class Round:
 
     # --- one kernel ---------------------------------------------------------------------------------------
 
-    def run(self, *, kill: str = "", **clock: float) -> dict[str, Any] | None:
+    def run(self, *, kill: str = "", accept: bool = False, **clock: float) -> dict[str, Any] | None:
         """Run the cell in a fresh kernel; what its user saw, None where it was killed.
 
         Parameters
@@ -130,6 +133,8 @@ class Round:
         kill : str
             ``point:n`` of the kernel, or ``route:n:delay`` for so many seconds after the n-th request of a route;
             empty for a kernel that lives.
+        accept : bool
+            Whether the user says yes to buying what a lost ledger may have bought.
         """
         self.kernels += 1
         report = self.folder / f"report-{self.kernels}.json"
@@ -143,9 +148,10 @@ class Round:
             seeds=SEEDS,
             texts=list(self.texts),
             kill_at=kill if named else "",
+            accept=accept,
             **clock,
         )
-        self.weather.note(f"== kernel {self.kernels}: {kill or 'lives'}, {clock or 'right time'}")
+        self.weather.note(f"== kernel {self.kernels}: {kill or 'lives'}, {clock or 'right time'}{', accepting' * accept}")
         arrived: SimpleQueue[None] = SimpleQueue()
         left = 0
         if kill and not named:
@@ -193,15 +199,16 @@ class Round:
         """Storm, kills, damage; then fair weather until all is here; then everything is compared."""
         self.storm()
         self.weather.fair = True
-        self.note_states()
+        self.weather.note("** fair weather")
+        asked = False
         for _ in range(_MOST_RUNS):
-            seen = self.run()
+            seen = self.run(accept=asked)
             assert seen is not None
             self.hold()
-            if seen["raised"] is not None:
-                self.agree(seen["raised"])
-            elif self.is_here(seen):
+            if self.is_here(seen):
                 break
+            if asked := _asks(seen):
+                self.agree()
         else:
             raise AssertionError("I7: not all is here in fair weather")
         self.check_end()
@@ -209,6 +216,7 @@ class Round:
     def storm(self) -> None:
         rnd = self.rnd
         wanted = rnd.randint(2, 4)
+        asked = False
         for _ in range(wanted + 3):
             if self.kills == wanted:
                 break
@@ -218,11 +226,11 @@ class Round:
                 if rnd.random() < 0.4:
                     clock |= {"set_after": rnd.uniform(0.02, 0.4), "set_to": rnd.choice(JUMPS)}
                 self.touched = True
-            seen = self.run(kill=self.draw_kill(), **clock)
+            seen = self.run(kill=self.draw_kill(), accept=asked, **clock)
             self.hold()
-            if seen is not None and seen["raised"] is not None and rnd.random() < 0.5:
-                self.agree(seen["raised"])
             self.break_things()
+            if asked := seen is not None and _asks(seen) and rnd.random() < 0.3:
+                self.agree()
 
     def draw_kill(self) -> str:
         rnd = self.rnd
@@ -239,12 +247,21 @@ class Round:
             self.weather.note(f"** the ledger: {damage_ledger(self.home, rnd)}")
             if rnd.random() < 0.3:
                 self.weather.note(f"** its copies: {damage_copies(self.home, rnd)}")
+                if rnd.random() < 0.3:
+                    self.unreceipted = True
+                    self.weather.note(f"** receipts: {damage_receipts(self.home, rnd)}")
         if rnd.random() < 0.3:
             self.weather.note(f"** pictures: {damage_pictures(self.home, rnd)}")
 
-    def agree(self, raised: dict[str, str]) -> None:
-        """Say yes where the product asks whether to buy what it can't know any more."""
-        raise AssertionError(f"the cell ends in an error: {raised}")
+    def agree(self) -> None:
+        """Let what isn't known to be here be bought once more: the user was asked and says yes."""
+        here = {hashlib.sha256(path.read_bytes()).hexdigest() for path in self.home.glob("pictures/??/*.*")}
+        for order in self.orders:
+            if not self.server.paid[order.key]:
+                continue
+            kept = order.seed is not None and self.weather.true_hashes(order.key) & here
+            if self.unreceipted or not kept:
+                self.weather.agreed[order.key] = len(self.server.paid[order.key])
 
     # --- what has to hold ---------------------------------------------------------------------------------
 
@@ -260,6 +277,8 @@ class Round:
                 assert cell["sha256"] in true, f"I4: what is shown of seed {seed} isn't what the service made"
                 assert cell["size"] == [256, 256]
                 assert cell["thumbnail"], f"I8: seed {seed} is stored and nothing is shown of it"
+                off = _most_apart(cell["thumbnail"], self.weather.true_colours(PICTURES[seed].key))
+                assert off < 40, f"I8: the thumbnail of seed {seed} is of another picture"
         for text, heard in seen["texts"].items():
             if "text" in heard:
                 made = self.server.predictions[self.server.paid[self.texts[text].key][0]]
@@ -271,7 +290,7 @@ class Round:
 
     def check_end(self) -> None:
         self.hold()
-        assert sorted(self.server.paid) == sorted(order.key for order in self.orders)
+        assert {key for key, ids in self.server.paid.items() if ids} == {order.key for order in self.orders}
         for order in self.orders:
             bought = len(self.server.paid[order.key])
             assert bought <= 1 + self.weather.agreed[order.key], f"I1: {bought} predictions of {order.prompt}"
@@ -281,9 +300,6 @@ class Round:
         )
 
     # --- what a failure tells -----------------------------------------------------------------------------
-
-    def note_states(self) -> None:
-        self.weather.note("** fair weather")
 
     def tell(self) -> str:
         """Return all that happened, to be understood without a second run."""
@@ -303,6 +319,17 @@ class Round:
                 lines.append(f"   {error}")
         lines += [f"-- {path.relative_to(self.home)}" for path in sorted(self.home.rglob("*")) if path.is_file()]
         return "\n".join(lines)
+
+
+def _asks(seen: dict[str, Any]) -> bool:
+    """Whether the user is asked to say yes to what can't be known any more."""
+    errors = [seen["raised"], *(cell["error"] for cell in seen["cells"].values())]
+    errors += [heard.get("error") for heard in seen["texts"].values()]
+    return any(error is not None and "accept_ledger" in error["next"] for error in errors)
+
+
+def _most_apart(some: list[list[int]], others: list[list[int]]) -> int:
+    return max(abs(a - b) for one, other in zip(some, others, strict=True) for a, b in zip(one, other, strict=True))
 
 
 def _short(seen: dict[str, Any]) -> str:

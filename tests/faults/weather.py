@@ -43,9 +43,9 @@ from server import (
     truncated,
 )
 
-#: Seconds for which the history may lag, a fresh prediction be unknown and its picture be missing. The client's own
-#: patience, scaled down as the kill test scales it, is longer.
-LONGEST_LAG = 0.08
+#: Seconds for which the history may lag, a fresh prediction be unknown and its picture be missing: longer than the
+#: next kernel needs to look, and within the client's own patience as the kill test scales it (120 s are 1.2 s).
+LONGEST_LAG = 0.7
 LONGEST_UNKNOWN = 0.08
 LONGEST_MISSING = 0.25
 _KINDS = ("PNG", "PNG", "JPEG", "WEBP")
@@ -92,7 +92,7 @@ class Weather:
         self.share = {
             route: rnd.choice((0.1, 0.3, 0.6)) for route in ("submit", "result", "history", "picture")
         }
-        server.history_lag = rnd.choice((0.0, rnd.uniform(0, LONGEST_LAG)))
+        server.history_lag = rnd.choice((0.0, rnd.uniform(0, 0.1), rnd.uniform(0.3, LONGEST_LAG), rnd.uniform(0.3, LONGEST_LAG)))
         server.page_cap = rnd.choice((2, 5, 100))
         server.tells_total = rnd.random() < 0.8
         for created in (-7200.0, -3600.0, -5.0, -4.0, -3.0):
@@ -118,6 +118,10 @@ class Weather:
 
     def _kind(self, made: Made) -> str:
         return _KINDS[int(made.inputs["seed"]) % len(_KINDS)]
+
+    def true_colours(self, key: str) -> list[list[int]]:
+        """Return the colours of a request's picture."""
+        return colours(self.content(self.server.predictions[self.server.paid[key][0]]))
 
     def true_hashes(self, key: str) -> set[str]:
         """Return the sha256 of the contents that a request's cell may show."""
@@ -366,8 +370,17 @@ class Weather:
 
 @lru_cache(maxsize=64)
 def _picture(size: tuple[int, int], seed: int, kind: str) -> bytes:
-    """Return a picture's bytes, the same in every process."""
-    noise = random.Random(seed).randbytes(3 * 48 * 48)
+    """Return a picture's bytes, the same in every process: 16 fields of its own colours, and noise on top."""
+    rnd = random.Random(seed)
+    fields = Image.frombytes("RGB", (4, 4), rnd.randbytes(48)).resize(size, Image.Resampling.NEAREST)
+    noise = Image.frombytes("RGB", (48, 48), rnd.randbytes(3 * 48 * 48)).resize(size)
     out = io.BytesIO()
-    Image.frombytes("RGB", (48, 48), noise).resize(size).save(out, kind)
+    Image.blend(fields, noise, 0.3).save(out, kind)
     return out.getvalue()
+
+
+def colours(data: bytes) -> list[list[int]]:
+    """Return the colours of a picture's 16 fields, by which one is told from another also after it was scaled."""
+    with Image.open(io.BytesIO(data)) as image:
+        small = image.convert("RGB").resize((4, 4), Image.Resampling.BOX)
+    return [list(small.getpixel((x, y))) for y in range(4) for x in range(4)]
