@@ -211,7 +211,7 @@ async def _strays(engine: Engine) -> tuple[list[Stray], list[str]]:
 
 
 async def _newest(engine: Engine) -> tuple[list[Prediction], bool]:
-    now = engine.clock.wall() + engine.client.clock_skew
+    now = engine.client.now() or engine.clock.wall()
     # An hour ahead, because the clocks may differ.
     return await engine.client.newest(since=now - KEPT, until=now + 3600)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from qwen_widgets.core.answers import ENDED_BADLY
-from qwen_widgets.core.records import NO_SEED, OPEN, UNASSIGNED, Record, read_record
+from qwen_widgets.core.records import NO_SEED, UNASSIGNED, Record, read_record
+from qwen_widgets.core.states import OPEN
 from qwen_widgets.core.strays import Stray
 
 
@@ -60,12 +61,13 @@ class AccountRows:
         created = prediction.created_at.timestamp() if prediction.created_at is not None else None
         cursor = self._db.execute(
             "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
-            " prediction_id, created_at, sent_at, inputs) VALUES (?, ?, 'submitted', ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?)",
+            " prediction_id, created_at, sent_at, server_at, inputs)"
+            " VALUES (?, ?, 'submitted', ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?)",
             (
                 provider, order.key if order is not None and better else f"{UNASSIGNED}{prediction.id}",
                 prediction.model, order.prompt if order is not None else stray.prompt or "(unassigned)", *stray.size,
                 NO_SEED if stray.seed is None else stray.seed,
-                prediction.id, self._clock(), created, order.inputs if order is not None else "",
+                prediction.id, self._clock(), created, created, order.inputs if order is not None else "",
             ),
         )  # fmt: skip
         row_id = int(cursor.lastrowid or 0)

@@ -21,6 +21,7 @@ from qwen_widgets.core.errors import (
     KeyRefusedError,
     ModeratedError,
     NoCreditError,
+    NotTakenError,
     PredictionFailedError,
     QwenError,
     RateLimitedError,
@@ -99,9 +100,12 @@ class Prediction:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without a picture."""
-        if self.status in ENDED_BADLY:
-            return True
+        """Whether it ended without a picture. Completed without outputs is no end: they may come a moment later."""
+        return self.status in ENDED_BADLY
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is said to be completed, and not where the result is."""
         return self.status in ("completed", "succeeded") and not self.outputs
 
     def failure(self) -> QwenError:
@@ -111,13 +115,6 @@ class Prediction:
             return ModeratedError("The service flagged the prompt.", prediction_id=self.id)
         if self.status == "deleted":
             return ExpiredError("The service has deleted this prediction.", prediction_id=self.id)
-        if self.status in ("completed", "succeeded"):
-            return PredictionFailedError(
-                f"The service could not make it: {said or 'it completed without a result'}",
-                paid="unknown",
-                next_step="It may be charged; only grid.retry() (retry=True for a text) buys it again.",
-                prediction_id=self.id,
-            )
         kind = PredictionFailedError(
             f"The service could not make it: {said or self.status}", prediction_id=self.id, paid="no"
         )
@@ -151,6 +148,12 @@ class Envelope:
     def refused(self) -> bool:
         """Whether the envelope says that the call was refused. Where there is an id, something was made."""
         return self.code not in (None, 0, 200) and not _has_id(self.data)
+
+    @property
+    def names_the_request(self) -> bool:
+        """Whether the code is the service's own word about the request: 4xx, or the task's 1200 to 1499."""
+        code = self.code if self.code is not None else 0
+        return 400 <= code < 500 or MODERATION <= code < 1500
 
     @property
     def as_status(self) -> int:
@@ -416,7 +419,23 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str] | None = None) 
         return KeyRefusedError(f"The API refused the key: {words}")
     if status == 400 and _KEY.search(said) and "invalid" in said.lower():
         return KeyRefusedError(f"The API refused the key: {said}")
-    return RejectedError(f"The API refused the request: {said or f'HTTP {status}'}")
+    if _own_word(status, body):
+        return RejectedError(f"The API refused the request: {said or f'HTTP {status}'}")
+    return NotTakenError(f"The request was not taken: {said or f'HTTP {status}'}")
+
+
+def _own_word(status: int, body: bytes) -> bool:
+    """Whether a refusal is the service's own, by its envelope, and not that of a gateway before it.
+
+    The other documented shape, ``{"error": …}``, counts where the status itself speaks of the request's content:
+    gateways answer 404, 405 and 413 in that shape, too.
+    """
+    with suppress(BadAnswerError):
+        envelope = read_envelope(body)
+        if envelope.code not in (None, 0, 200):
+            return envelope.names_the_request
+        return status in (400, 422)
+    return False
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:

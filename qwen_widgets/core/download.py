@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from qwen_widgets.core.errors import (
-    ExpiredError,
+    AddressError,
     PictureError,
     RejectedError,
     TextError,
@@ -107,8 +107,8 @@ class Downloads:
 
         Raises
         ------
-        ExpiredError
-            HTTP 403, 404 or 410: the address no longer works.
+        AddressError
+            HTTP 403, 404 or 410: the address doesn't work, yet or any more.
         PictureError
             Larger than 64 MB.
         UnavailableError
@@ -151,8 +151,8 @@ class Downloads:
 
         Raises
         ------
-        ExpiredError
-            HTTP 403, 404 or 410: the address no longer works.
+        AddressError
+            HTTP 403, 404 or 410: the address doesn't work, yet or any more.
         TextError
             Larger than 64 KB, or not UTF-8.
         UnavailableError
@@ -212,7 +212,7 @@ class Downloads:
             if response.has_redirect_location:
                 return str(response.headers["location"])
             if response.status_code in _GONE:
-                raise ExpiredError(f"The picture's address no longer works (HTTP {response.status_code}).")
+                raise AddressError(f"The picture's address doesn't work (HTTP {response.status_code}).")
             if response.status_code == 416:
                 self._start_over(into)
                 raise UnavailableError("The picture changed while it was fetched.", paid="yes")
@@ -224,7 +224,7 @@ class Downloads:
                 raise UnavailableError("The picture came compressed, which was not asked for.", paid="yes")
             part = self._which_part(response, into, had)
             if max(part.until or 0, part.total or 0) > LARGEST_PICTURE:
-                raise PictureError("The picture has more than 64 MB.")
+                raise _too_large()
             return await self._write(response, url, into, part)
 
     def _left_over(self, url: httpx.URL, into: Path) -> int:
@@ -275,7 +275,7 @@ class Downloads:
             async for chunk in response.aiter_raw():
                 length += len(chunk)
                 if length > LARGEST_PICTURE:
-                    raise PictureError("The picture has more than 64 MB.")
+                    raise _too_large()
                 digest.update(chunk)
                 file.write(chunk)
                 elapsed = time.monotonic() - began
@@ -365,10 +365,17 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def _too_large() -> PictureError:
+    error = PictureError("The picture has more than 64 MB.")
+    # Eleven times 64 MB in one run would be no help.
+    error.may_retry = False
+    return error
+
+
 async def _small(response: httpx.Response) -> bytes:
     """Return the body of an answer that may hold a text."""
     if response.status_code in _GONE:
-        raise ExpiredError(f"The text's address no longer works (HTTP {response.status_code}).")
+        raise AddressError(f"The text's address doesn't work (HTTP {response.status_code}).")
     if response.status_code != 200:
         raise UnavailableError(f"The text's server answered HTTP {response.status_code}.", paid="yes")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -387,8 +394,8 @@ def _validator(response: httpx.Response) -> str:
     return etag if etag.startswith('"') else response.headers.get("last-modified", "")
 
 
-def _unfit(message: str) -> UnavailableError:
+def _unfit(message: str) -> AddressError:
     """Return the error of an address that will not do however often it is asked."""
-    error = UnavailableError(message, paid="yes")
+    error = AddressError(message)
     error.may_retry = False
     return error

@@ -27,8 +27,10 @@ from qwen_widgets.core.models import find_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
-from qwen_widgets.core.records import OPEN, Record
+from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, Order
+from qwen_widgets.core.sendings import Sendings
+from qwen_widgets.core.states import OPEN
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
 from qwen_widgets.core.wavespeed import WaveSpeed
@@ -39,7 +41,7 @@ Action = Literal["here", "fetch", "keep", "buy"]
 #: `planned` until it is sent; then the ledger's states; `stopped` where it was never bought.
 CellState = Literal[
     "planned", "sending", "submitted", "completed", "stored", "unknown",
-    "rejected", "failed", "expired", "invalid_output", "stopped",
+    "rejected", "failed", "expired", "stopped",
 ]  # fmt: skip
 
 _UNDER_WAY = ("planned", "sending", "submitted", "completed")
@@ -159,6 +161,8 @@ class Engine:
         self.uploads = Uploads(
             client, ledger, store, provider=provider, lasting=not free, clock=clock, time_scale=time_scale
         )
+        self.sendings = Sendings(ledger, clock.monotonic, client.now)
+        client.on_date = self.sendings.date
         self._woken = asyncio.Event()
         #: Wall clock less monotonic clock when it was last looked at.
         self._ahead = clock.wall() - clock.monotonic()
@@ -237,7 +241,7 @@ class Engine:
             return "here" if self.store.intact(record.sha256, record.suffix) else "fetch"
         if record.state == "planned":
             return "buy"
-        if record.state in ("sending", "submitted", "completed") or (record.state == "unknown" and not retry):
+        if record.state in OPEN and (record.state != "unknown" or not retry):
             return "fetch"
         # What may have been charged is bought a second time on demand only.
         again = record.error is not None and record.error.may_retry and record.error.paid == "no"
@@ -339,6 +343,10 @@ class Engine:
         """Wake where the wall clock has left the monotonic one since the last look, in whichever run that was."""
         ahead = self.clock.wall() - self.clock.monotonic()
         gap, self._ahead = ahead - self._ahead, ahead
+        if abs(gap) > _SLEPT:
+            # Asleep or set: until the next Date nobody knows how much time has passed.
+            self.client.forget_time()
+            self.sendings.slept()
         if gap > _SLEPT:
             await self.wake()
 
@@ -397,6 +405,9 @@ class _Aside:
     def halt(self, error: QwenError) -> None:
         pass
 
+    def made(self, key: str) -> None:
+        pass
+
     def tell(self, key: str, state: CellState, record: Record, error: QwenError | None = None) -> None:
         pass
 
@@ -411,6 +422,8 @@ class _Run:
         self.ledger = engine.ledger
         self.halted: QwenError | None = None
         self._slots = asyncio.Semaphore(engine.at_once)
+        #: The requests that hold a slot.
+        self._slotted: set[str] = set()
         self._queue: asyncio.Queue[CellUpdate | None] = asyncio.Queue()
         self._held: set[int] = set()
         self._closed: set[int] = set()
@@ -462,6 +475,12 @@ class _Run:
         """Say how far a purchase is."""
         self._tell(key, state, record, error)
 
+    def made(self, key: str) -> None:
+        """Give the slot to the next one: what is left of this one is no work for the service."""
+        if key in self._slotted:
+            self._slotted.remove(key)
+            self._slots.release()
+
     def must_stop(self) -> bool:
         """Whether nothing more may be bought."""
         return self.stop.is_set() or self.halted is not None
@@ -504,8 +523,9 @@ class _Run:
                 assert known is not None
                 self._tell(key, "stored", known, None, await self.engine.thumbnail(known), cached=True)
             else:
-                async with self._slots:
-                    await self._obtain(key)
+                await self._slots.acquire()
+                self._slotted.add(key)
+                await self._obtain(key)
         except QwenError as error:
             if isinstance(error, LedgerError):
                 self.halt(error)
@@ -515,6 +535,8 @@ class _Run:
                 f"A fault in qwen_widgets: {type(error).__name__}: {clean(error)}", paid="unknown"
             )
             self._tell(key, "failed", None, fault)
+        finally:
+            self.made(key)
 
     async def _obtain(self, key: str) -> None:
         request = self.plan.requests[key]

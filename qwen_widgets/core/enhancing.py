@@ -25,7 +25,7 @@ _SHOWN = 40
 #: What an error tells of a run that buys pictures, where it ends before the first of them.
 _NONE_BOUGHT = "no picture was bought"
 #: How a text ends that is asked for again only where the user says so.
-_ENDED = ("unknown", "rejected", "failed", "expired", "invalid_output")
+_ENDED = ("unknown", "rejected", "failed", "expired")
 _AGAIN = 'qw.enhance("…", style="…", retry=True) buys it again.'
 
 

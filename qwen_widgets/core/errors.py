@@ -113,6 +113,8 @@ class SettingsError(QwenError):
     """A setting (address, folder, provider) can't be used."""
 
     title = "Settings"
+    # A setting is mended, and the request stays as it is.
+    may_retry = True
 
 
 class BudgetError(QwenError):
@@ -150,6 +152,17 @@ class RejectedError(QwenError):
 
     title = "Refused"
     next_step = "Change the request and run the cell again."
+
+
+class NotTakenError(RejectedError):
+    """Something on the way refused the request (a gateway, an address that isn't there yet): nothing was made.
+
+    Not the service's own word about this request, so that the next run of the cell asks again.
+    """
+
+    title = "Not taken"
+    next_step = "Run the cell again: nothing was bought."
+    may_retry = True
 
 
 class RateLimitedError(QwenError):
@@ -227,8 +240,17 @@ class UnavailableError(QwenError):
     may_retry = True
 
 
+class AddressError(UnavailableError):
+    """The address of a picture or a text doesn't work (HTTP 403, 404, 410), or leads nowhere that is opened.
+
+    It may be too early (a CDN that lags) or too late (an address that was good for an hour): a fresh one is asked for.
+    """
+
+    paid: Paid = "yes"
+
+
 class ExpiredError(QwenError):
-    """The service has deleted the prediction or its picture (it keeps them for 7 days)."""
+    """The service has deleted the prediction or its picture (it keeps them for 7 days), which is proven."""
 
     title = "Gone"
     paid: Paid = "yes"
@@ -247,11 +269,15 @@ class OtherKeyError(QwenError):
 
 
 class PictureError(QwenError):
-    """What came as a picture can't be used: not PNG, JPEG or WebP, too large, truncated, unreadable."""
+    """What came as a picture can't be used: not PNG, JPEG or WebP, too large, truncated, unreadable.
+
+    The address may give the whole picture a moment later.
+    """
 
     title = "Bad picture"
     paid: Paid = "yes"
-    next_step = "The file is kept beside the ledger; grid.retry() buys it again."
+    next_step = "Run the cell again: it is fetched again, not bought again. The file that came is kept."
+    may_retry = True
 
 
 class TextError(QwenError):
@@ -259,7 +285,8 @@ class TextError(QwenError):
 
     title = "Bad text"
     paid: Paid = "yes"
-    next_step = "The original prompt stays as it is."
+    next_step = "Run it again: the text is fetched again, not bought again."
+    may_retry = True
 
 
 class StoppedError(QwenError):

@@ -3,8 +3,7 @@
 One connection on one thread of its own. A purchase's row is durable before its money is spent
 (``synchronous=FULL``), and a unique index lets no two kernels have the same picture under way at once.
 
-States: planned → sending → submitted → completed → stored, and unknown, rejected, failed, expired,
-invalid_output. `OPEN` are those from which a picture can still come without a second purchase.
+What leads from which state to which is the table in `states`.
 """
 
 from __future__ import annotations
@@ -28,16 +27,15 @@ from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
-    OPEN,
     UNASSIGNED,
     Record,
-    State,
     dump_error,
     read_record,
     with_addresses,
 )
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
+from qwen_widgets.core.states import OPEN, UNFINISHED, State
 from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
@@ -261,8 +259,7 @@ class Store(AccountRows, UploadRows):
     def unfinished(self, provider: str) -> list[Record]:
         """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE provider = ? AND state IN ('sending', 'submitted', 'completed', 'unknown')"
-            " ORDER BY id",
+            f"SELECT * FROM purchase WHERE provider = ? AND state IN {UNFINISHED} ORDER BY id",
             (provider,),
         )
         return [read_record(row) for row in rows.fetchall()]
@@ -379,8 +376,8 @@ class Store(AccountRows, UploadRows):
     ) -> None:
         """Bring a row into a state, with the columns that go with it."""
         columns: dict[str, Any] = {"state": state, **values}
-        if error is not None:
-            columns["error"] = dump_error(error)
+        # What went wrong before is over, unless it is what the row ends with.
+        columns["error"] = dump_error(error) if error is not None else None
         if state not in OPEN:
             columns |= {"owner": None, "lease_until": None, "ended_at": self._clock()}
         if state == "sending":
@@ -412,12 +409,24 @@ class Store(AccountRows, UploadRows):
             self.move(here["id"], "expired", note=f"it is row {row_id}'s")
         elif record.state in ("sending", "unknown"):
             self._db.execute(
-                "UPDATE purchase SET state = 'submitted', prediction_id = ? WHERE id = ?",
+                "UPDATE purchase SET state = 'submitted', prediction_id = ?, error = NULL WHERE id = ?",
                 (prediction_id, row_id),
             )
             self._event(row_id, "submitted", note)
         elif record.prediction_id != prediction_id:
             self.adopt(record.provider, prediction_id, record)
+
+    def keep_trouble(self, row_id: int, error: QwenError) -> None:
+        """Note why an open row has got no further; whoever takes it up goes on from there."""
+        self._db.execute("UPDATE purchase SET error = ? WHERE id = ?", (dump_error(error), row_id))
+
+    def note_missed(self, row_id: int, at: float) -> None:
+        """Note when the service said that it has no such prediction, by its own clock: the first time counts."""
+        self._db.execute("UPDATE purchase SET missed_at = coalesce(missed_at, ?) WHERE id = ?", (at, row_id))
+
+    def note_there(self, row_id: int) -> None:
+        """Note that the service has the prediction: what it said before has passed."""
+        self._db.execute("UPDATE purchase SET missed_at = NULL WHERE id = ?", (row_id,))
 
     def check_claim(self, row_id: int, *states: State) -> Record:
         """Return a row that this process works on, in one of these states.
@@ -492,7 +501,7 @@ class Store(AccountRows, UploadRows):
         row_id: int,
         *,
         midnight: float,
-        skew: float = 0.0,
+        server_at: float | None = None,
         addresses: Sequence[str] = (),
         account: str = "",
     ) -> None:
@@ -504,8 +513,8 @@ class Store(AccountRows, UploadRows):
         ----------
         midnight : float
             When the day began, seconds since the epoch.
-        skew : float
-            Server's clock less this machine's, as far as it is known: this machine's may be set before the next look.
+        server_at : float, optional
+            Now, by the service's clock, seconds since the epoch; None where that isn't known yet (see `date`).
         addresses : sequence of str
             Where the input pictures are: what the service may echo.
         account : str
@@ -528,7 +537,14 @@ class Store(AccountRows, UploadRows):
                     next_step="%qwen budget 10 raises it.",
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
-        self.move(row_id, "sending", note=account, server_at=self._clock() + skew, inputs=inputs)
+        self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
+
+    def date(self, row_id: int, server_at: float) -> None:
+        """Note when a row was sent by the service's clock, which was not known yet when it was sent."""
+        self._db.execute(
+            "UPDATE purchase SET server_at = ? WHERE id = ? AND server_at IS NULL AND sent_at IS NOT NULL",
+            (server_at, row_id),
+        )
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""

@@ -8,22 +8,26 @@ whole, checked, fsynced and named.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import stamina
 
-from qwen_widgets.core import answers, pacing, pictures, reconcile, retrying
+from qwen_widgets.core import answers, pacing, pictures, reconcile, retrying, states
 from qwen_widgets.core.answers import Prediction, read_text
 from qwen_widgets.core.enhancer import is_address
 from qwen_widgets.core.errors import (
+    AddressError,
     BudgetError,
     ExpiredError,
     KeyRefusedError,
+    LedgerError,
     NotSentError,
+    NotTakenError,
     OtherKeyError,
     PictureError,
     QwenError,
@@ -35,17 +39,21 @@ from qwen_widgets.core.errors import (
 )
 from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.pacing import PollDelays, Stop
-from qwen_widgets.core.records import OPEN, Record, State
+from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import Order
+from qwen_widgets.core.states import Heard, State
 
 if TYPE_CHECKING:
     from qwen_widgets.core.engine import Engine
 
+T = TypeVar("T")
 #: A fresh prediction may be unknown to the service for so long; seconds.
 _FRESH = 30.0
+#: Seconds for which a run asks on for a prediction that the service says it hasn't.
+_MISSING = 60.0
 _MOST_NOT_SENT = 5
 _LONGEST_LIMITED = 900.0
-_DOWNLOAD_TRIES = 8
+_FETCH_TRIES = 11
 #: Characters of an enhanced prompt; no model takes near so many.
 _LONGEST_TEXT = 20_000
 _ABSENT = "proven absent"
@@ -69,6 +77,9 @@ class RunSide(Protocol):
     def halt(self, error: QwenError) -> None:
         """Buy nothing more in this run, for this reason."""
 
+    def made(self, key: str) -> None:
+        """Say that the service is done with it: the next one may be sent, while this one is fetched."""
+
     def tell(self, key: str, state: State, record: Record, error: QwenError | None = None) -> None:
         """Say how far it is."""
 
@@ -88,6 +99,8 @@ class Purchase:
         self.request = request
         #: When this process sent it, by the monotonic clock; None where another did.
         self._sent: float | None = None
+        #: Whether this process has noted that the service says it has no such prediction.
+        self._was_missed = False
 
     async def drive(self, record: Record) -> Record | None:
         """Bring a row as far as it goes.
@@ -122,18 +135,24 @@ class Purchase:
                     return record
                 record = ended
             elif record.state == "completed":
+                self.run.made(record.key)
                 self.run.tell(record.key, "completed", record)
-                fetched = await (self._hear(record) if record.makes_text else self._fetch(record))
+                fetched = await self._fetch(record)
                 if fetched is None:
                     return record
                 record = fetched
             else:
                 return record
 
-    async def _move(self, record: Record, state: State, **values: Any) -> Record:
+    async def _go(
+        self, record: Record, heard: Heard, *, error: QwenError | None = None, note: str = "", **values: Any
+    ) -> Record:
+        """Bring the row to where the table says that this leads; the row as it is then."""
+        rule = states.after(record.state, heard)
+
         def work(db: Store) -> Record:
-            db.check_claim(record.id, *OPEN)
-            db.move(record.id, state, **values)
+            db.check_claim(record.id, record.state)
+            db.move(record.id, rule.to, error=error, note=note, **values)
             return db.get(record.id)
 
         return await self.engine.ledger.run(work)
@@ -163,53 +182,57 @@ class Purchase:
         limited_since: float | None = None
         while True:
             async with self.engine.gate.turn(self.run.stop) as go:
-                if not go or not await self._announce(record, addresses):
+                sending = await self._announce(record, addresses) if go else None
+                if sending is None:
                     await self.engine.ledger.run(partial(Store.forget_plan, row_id=record.id))
                     return None
-                self.run.tell(record.key, "sending", record)
+                self.run.tell(record.key, "sending", sending)
                 try:
                     prediction = await self.engine.client.submit(self.request, addresses)
                 except NotSentError as error:
                     not_sent += 1
                     if not_sent >= _MOST_NOT_SENT:
-                        return await self._move(record, "rejected", error=error)
-                    await self._move(record, "planned", note=error.message)
+                        return await self._go(sending, Heard.NEVER_SENT, error=error)
+                    record = await self._go(sending, Heard.NOT_SENT, note=error.message)
                 except RateLimitedError as error:
                     limited_since = limited_since or self.engine.clock.monotonic()
                     if self.engine.clock.monotonic() - limited_since > _LONGEST_LIMITED:
-                        return await self._move(record, "rejected", error=error)
+                        return await self._go(sending, Heard.LIMITED_FOR_LONG, error=error)
                     self.engine.gate.limited(
                         error.retry_after, concurrency="concurren" in error.message.lower()
                     )
                     await self.engine.remember_window()
-                    self.run.tell(
-                        self.request.key,
-                        "planned",
-                        await self._move(record, "planned", note=error.message),
-                        error,
-                    )
+                    record = await self._go(sending, Heard.LIMITED, note=error.message)
+                    self.run.tell(record.key, "planned", record, error)
                     continue
                 except UnknownOutcomeError as error:
                     note = " ".join(text for text in (error.message, error.answer) if text)
-                    return await self._move(record, "unknown", error=error, note=note)
+                    return await self._go(sending, Heard.LOST, error=error, note=note)
                 except QwenError as error:
-                    if error.stops_run:
-                        self.run.halt(error)
-                    elif addresses:
-                        # Perhaps the service finds nothing there: the next time it is brought anew.
-                        await self.engine.uploads.forget(self.request.images, addresses)
-                    return await self._move(record, "rejected", error=error)
+                    return await self._refused(sending, error, addresses)
                 except BaseException:
                     lost = UnknownOutcomeError("The run was cut off while the order was being sent.")
                     self.engine.ledger.do(partial(Store.move, row_id=record.id, state="unknown", error=lost))
                     raise
                 else:
                     # Before anything else is looked at: from here on this id is worth money.
-                    written = await self.engine.ledger.run(partial(self._accept, record, prediction.id))
+                    written = await self.engine.ledger.run(partial(self._accept, sending, prediction.id))
                     if self.engine.gate.accepted():
                         await self.engine.remember_window()
                     return written
             await self.run.stop.sleep(pacing.backoff(not_sent))
+
+    async def _refused(self, sending: Record, error: QwenError, addresses: tuple[str, ...]) -> Record:
+        """End a row whose order made nothing; only the service's own word about the request is kept."""
+        if error.stops_run:
+            self.run.halt(error)
+        elif addresses:
+            # Perhaps the service finds nothing there (yet): the next time it is brought anew, and asked again.
+            assert self.request is not None
+            await self.engine.uploads.forget(self.request.images, addresses)
+            error = NotTakenError(error.message)
+        heard = Heard.NOT_TAKEN if error.may_retry else Heard.REFUSED
+        return await self._go(sending, heard, error=error)
 
     @staticmethod
     def _accept(record: Record, prediction_id: str, db: Store) -> Record:
@@ -228,30 +251,34 @@ class Purchase:
             await self.engine.ledger.run(partial(Store.forget_plan, row_id=record.id))
             raise
 
-    async def _announce(self, record: Record, addresses: tuple[str, ...]) -> bool:
-        """Write `sending`, durably; False where the run was stopped or the day's budget forbids it."""
+    async def _announce(self, record: Record, addresses: tuple[str, ...]) -> Record | None:
+        """Write `sending`, durably; None where the run was stopped or the day's budget forbids it."""
         if self.run.must_stop():
-            return False
-        try:
-            await self.engine.ledger.run(
-                partial(
-                    Store.send,
-                    row_id=record.id,
-                    midnight=self.engine.clock.midnight(),
-                    skew=self.engine.client.clock_skew,
-                    addresses=addresses,
-                    account=self.engine.client.account,
-                )
+            return None
+        server_at = self.engine.client.now()
+
+        def announce(db: Store) -> Record:
+            db.send(
+                record.id,
+                midnight=self.engine.clock.midnight(),
+                server_at=server_at,
+                addresses=addresses,
+                account=self.engine.client.account,
             )
+            return db.get(record.id)
+
+        try:
+            sending = await self.engine.ledger.run(announce)
         except BudgetError as error:
             self.run.halt(error)
-            return False
+            return None
         # The last look before the money: a stop that came while the row was written still counts.
         if self.run.must_stop():
-            await self._move(record, "planned", note="stopped")
-            return False
+            await self._go(sending, Heard.HELD_BACK, note="stopped")
+            return None
         self._sent = self.engine.clock.monotonic()
-        return True
+        self.engine.sendings.note(record.id, dated=server_at is not None)
+        return sending
 
     # --- reconcile ----------------------------------------------------------------------------------------
 
@@ -264,7 +291,7 @@ class Purchase:
         passed, _ = self._ages(record)
         if passed > reconcile.KEPT:
             gone = ExpiredError("Its answer was lost, and the service has deleted it by now.", paid="unknown")
-            return await self._move(record, "expired", error=gone)
+            return await self._go(record, Heard.GONE, error=gone)
         trouble: QwenError | None = None
         finding: reconcile.Finding | None = None
         looks = [after * engine.time_scale for after in reconcile.SETTLE]
@@ -293,9 +320,10 @@ class Purchase:
         engine = self.engine
         assert self.request is not None
         for _ in range(_MOST_DATES):
-            skew = engine.client.clock_skew
+            wall = engine.clock.wall()
+            now = engine.client.now() or wall
+            skew = now - wall
             least, most = self._ages(record)
-            now = engine.clock.wall() + skew
             then = record.server_at if record.server_at is not None else now - least
             history = await engine.client.history(
                 model=self.request.model,
@@ -303,7 +331,8 @@ class Purchase:
                 until=max(then, now - least) + reconcile.AFTER,
             )
             # The answer's own date may show that the wrong minutes were asked for.
-            if abs(engine.client.clock_skew - skew) < reconcile.BEFORE / 2:
+            later = engine.clock.wall()
+            if abs((engine.client.now() or later) - later - skew) < reconcile.BEFORE / 2:
                 break
         else:
             raise UnavailableError("The service's dates contradict each other.")
@@ -329,11 +358,11 @@ class Purchase:
         """Send it once more, and only once: the history answered every time and it is not there."""
         before = await self.engine.ledger.run(partial(Store.count_events, row_id=record.id, note=_ABSENT))
         if before == 0 and not self.run.must_stop():
-            return await self._move(record, "planned", note=_ABSENT)
+            return await self._go(record, Heard.ABSENT, note=_ABSENT)
         lost = NotSentError(
             "The order was lost on the way; the account's history shows that nothing was made."
         )
-        return await self._move(record, "rejected", error=lost, note=_ABSENT)
+        return await self._go(record, Heard.ABSENT_AGAIN, error=lost, note=_ABSENT)
 
     async def _leave_unknown(
         self, record: Record, finding: reconcile.Finding | None, trouble: QwenError | None
@@ -373,190 +402,203 @@ class Purchase:
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
         delays = PollDelays(known, lambda: engine.polling, age=age, rhythm=engine.rhythm)
         trouble: QwenError | None = None
+        missing = 0.0
         engine.polling += 1
         try:
             for delay in delays:
                 await engine.rest(delay)
-                prediction: Prediction | None = None
+                now = engine.clock.monotonic()
                 try:
                     prediction = await engine.client.result(record.prediction_id)
-                    trouble = None
                 except KeyRefusedError as error:
-                    self._leave_open(record, error)
+                    await self._leave_open(record, error)
                     return None
                 except QwenError as error:
                     # A poll's error never fails a prediction.
                     trouble = error
-                if prediction is not None and (ended := await self._ended(record, prediction)) is not None:
-                    return ended
-                if prediction is None and trouble is None:
-                    # The embedded service lives as long as its kernel: what it doesn't know, it never will.
-                    fresh = engine.clock.monotonic() - began <= _FRESH * engine.time_scale
-                    if engine.free or not fresh:
-                        if (elsewhere := await self._elsewhere(record)) is not None:
-                            self._leave_open(record, elsewhere)
+                else:
+                    if prediction is not None:
+                        missing, trouble = 0.0, None
+                        if (ended := await self._ended(record, prediction)) is not None:
+                            return ended
+                        if prediction.empty:
+                            trouble = UnavailableError(
+                                "it is completed, and not a word of where the result is"
+                            )
+                    elif engine.free or now - began > _FRESH * engine.time_scale:
+                        missing = missing or now
+                        trouble = await self._missed(record)
+                        if isinstance(trouble, ExpiredError):
+                            return await self._go(record, Heard.GONE, error=trouble)
+                        if isinstance(trouble, OtherKeyError) or now - missing > _MISSING * engine.time_scale:
+                            await self._leave_open(record, trouble)
                             return None
-                        gone = ExpiredError(
-                            "The service no longer knows this prediction.", prediction_id=record.prediction_id
-                        )
-                        return await self._move(record, "expired", error=gone)
                 if engine.clock.monotonic() > until:
                     break
         finally:
             engine.polling -= 1
         why = f" ({trouble.message})" if trouble is not None else ""
-        self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
+        await self._leave_open(record, StillRunningError(f"It is still running on the server{why}."))
         return None
 
-    def _leave_open(self, record: Record, error: QwenError) -> None:
-        """Tell why it stays open; whoever asks next goes on from here."""
+    async def _leave_open(self, record: Record, error: QwenError) -> None:
+        """Tell why it stays open, and keep that with it; whoever asks next goes on from here."""
         error.paid = "yes"
         error.prediction_id = record.prediction_id
+        with contextlib.suppress(LedgerError):
+            await self.engine.ledger.run(partial(Store.keep_trouble, row_id=record.id, error=error))
         self.run.tell(record.key, record.state, record, error)
+
+    async def _missed(self, record: Record) -> QwenError:
+        """Return what it means that the service has just said that it has no such prediction."""
+        now = self.engine.client.now()
+        # The embedded service lives as long as its kernel: what it doesn't know, it never will.
+        if not self.engine.free and not states.is_too_old(now, record.server_at):
+            if (elsewhere := await self._elsewhere(record)) is not None:
+                return elsewhere
+            if not states.is_gone(now, record.missed_at):
+                if now is not None:
+                    self._was_missed = True
+                    await self.engine.ledger.run(partial(Store.note_missed, row_id=record.id, at=now))
+                return UnavailableError("The service says that it has no such prediction, which may pass.")
+        return ExpiredError("The service no longer has this prediction.", prediction_id=record.prediction_id)
+
+    async def _there(self, record: Record) -> None:
+        """Note that the service has the prediction: an earlier 404 of it meant nothing."""
+        if self._was_missed or record.missed_at is not None:
+            self._was_missed = False
+            await self.engine.ledger.run(partial(Store.note_there, row_id=record.id))
 
     async def _elsewhere(self, record: Record) -> OtherKeyError | None:
         """Return why it proves nothing that the service doesn't know a prediction: another account may have it."""
         sent_with = await self.engine.ledger.run(partial(Store.sent_with, row_id=record.id))
-        # After so long it is deleted there, too.
-        if sent_with in ("", self.engine.client.account) or self._ages(record)[0] > reconcile.KEPT:
+        if sent_with in ("", self.engine.client.account):
             return None
         return OtherKeyError("It was bought with another API key, and this key's account does not show it.")
 
     async def _ended(self, record: Record, prediction: Prediction) -> Record | None:
+        await self._there(record)
         if prediction.failed:
             if prediction.code == answers.MEDIA_UNREACHABLE and record.images:
                 await self.engine.uploads.forget(record.images, record.addresses)
-            return await self._move(record, "failed", error=prediction.failure())
+            return await self._go(record, Heard.FAILED, error=prediction.failure())
         if not prediction.completed:
             return None
         # How long one took that was taken up later can't be seen from here, and would spoil the polls' rhythm.
         took = None if self._sent is None else self.engine.clock.monotonic() - self._sent
-
-        def work(db: Store) -> Record:
-            outputs = json.dumps(prediction.outputs)
-            flagged = int(prediction.flagged)
-            db.check_claim(record.id, "submitted")
-            db.move(
-                record.id, "completed", outputs=outputs, flagged=flagged, seconds=took or prediction.seconds
+        if took is not None:
+            write = partial(
+                Store.write_duration, provider=self.engine.provider, model=record.model, seconds=took
             )
-            if took is not None:
-                db.write_duration(self.engine.provider, record.model, took)
-            return db.get(record.id)
+            self.engine.ledger.do(write)
+        return await self._go(
+            record,
+            Heard.COMPLETED,
+            outputs=json.dumps(prediction.outputs),
+            flagged=int(prediction.flagged),
+            seconds=took or prediction.seconds,
+        )
 
-        return await self.engine.ledger.run(work)
-
-    # --- download -----------------------------------------------------------------------------------------
+    # --- fetch --------------------------------------------------------------------------------------------
 
     async def _fetch(self, record: Record) -> Record | None:
-        """Download, check, store; the row says `stored` last. None where it stays open, and why has been told."""
-        store = self.engine.store
-        part = store.part(f"{record.id}-{record.key[:16]}")
+        """Have what was made here: the row says `stored` last. None where it stays open, and why has been told."""
         try:
-            async with self.engine.downloading:
-                sha256, checked = await self._download(record, part)
-            await asyncio.to_thread(store.keep, part, sha256, checked.suffix)
+            if record.makes_text:
+                return await self._go(record, Heard.ARRIVED, text=await self._obtain(record, self._read))
+            sha256, checked = await self._obtain(record, partial(self._download, record))
         except ExpiredError as error:
-            error.prediction_id = record.prediction_id
-            return await self._move(record, "expired", error=error)
-        except PictureError as error:
-            error.prediction_id = record.prediction_id
-            if part.exists():
-                await asyncio.to_thread(store.set_aside, part)
-            return await self._move(record, "invalid_output", error=error)
+            return await self._go(record, Heard.GONE, error=error)
         except QwenError as error:
             # Paid for and at the server: it stays open, and the next run fetches it.
-            self._leave_open(record, error)
+            await self._leave_open(record, error)
             return None
         except OSError as error:
-            self._leave_open(record, UnavailableError(f"The picture could not be stored ({error.strerror})."))
+            broken = UnavailableError(f"The picture could not be stored ({error.strerror}).")
+            await self._leave_open(record, broken)
             return None
-        return await self._move(
+        return await self._go(
             record,
-            "stored",
+            Heard.ARRIVED,
             sha256=sha256,
             suffix=checked.suffix,
             got_width=checked.size.width,
             got_height=checked.size.height,
         )
 
-    async def _hear(self, record: Record) -> Record | None:
-        """Take the text of a model that makes text, out of the answer or from the address in it."""
-        try:
-            output = record.outputs[0] if record.outputs else ""
-            if is_address(output):
-                output = await self._fetch_text(record)
-            text = read_text(output)
-            if len(text) > _LONGEST_TEXT:
-                raise TextError(f"What came as a text has {len(text):,} characters.")
-        except ExpiredError as error:
-            error.prediction_id = record.prediction_id
-            return await self._move(record, "expired", error=error)
-        except TextError as error:
-            error.prediction_id = record.prediction_id
-            return await self._move(record, "invalid_output", error=error)
-        except QwenError as error:
-            self._leave_open(record, error)
-            return None
-        return await self._move(record, "stored", text=text)
+    async def _obtain(self, record: Record, take: Callable[[str], Awaitable[T]]) -> T:
+        """Take what the outputs name, tried for minutes: from the address at hand, and then from fresh ones.
 
-    async def _fetch_text(self, record: Record) -> str:
-        output, text = record.outputs[0], ""
-        for last in (False, True):
-            try:
-                async for attempt in self._tries():
-                    with attempt:
-                        text = await self.engine.client.read_text(output.strip())
-            except ExpiredError:
-                if last or record.prediction_id is None:
+        Raises
+        ------
+        ExpiredError
+            It is proven that the service has nothing any more.
+        QwenError
+            The last of the tries' errors; all of them may pass.
+        """
+        output = record.outputs[0] if record.outputs else ""
+        # Where the last run got no further, or the address is not known, the service is asked first.
+        stale, afresh = record.error is not None or not output, False
+
+        def worth_another_try(error: Exception) -> bool:
+            # An address that isn't opened may be replaced by one that is, once.
+            unfit = isinstance(error, AddressError) and not afresh
+            return unfit or retrying.worth_another_try(error)
+
+        async for attempt in self._tries(worth_another_try):
+            with attempt:
+                if stale:
+                    output, afresh = await self._fresh_output(record), True
+                try:
+                    return await take(output)
+                except (AddressError, PictureError, TextError):
+                    stale = True
                     raise
-            else:
-                return text
-            # As with a picture: the result names a new address while it is kept, or the text itself.
-            async for attempt in self._tries():
-                with attempt:
-                    output = (await self._fresh_outputs(record))[0]
-            if not is_address(output):
-                return output
         raise AssertionError("unreachable")
 
-    async def _download(self, record: Record, part: Path) -> tuple[str, pictures.Checked]:
-        outputs = record.outputs
-        for last in (False, True):
+    async def _download(self, record: Record, address: str) -> tuple[str, pictures.Checked]:
+        store = self.engine.store
+        part = store.part(f"{record.id}-{record.key[:16]}")
+        # For one try: pictures that come are not held up by one that doesn't.
+        async with self.engine.downloading:
             try:
-                async for attempt in self._tries():
-                    with attempt:
-                        done = await self.engine.client.download(outputs[0], part)
-                        checked = await asyncio.to_thread(_check, part, done.sha256)
-            except ExpiredError:
-                if last or record.prediction_id is None:
-                    raise
-            else:
-                return done.sha256, checked
-            # The address may have been a short-lived one: the result names a new one while it is kept.
-            async for attempt in self._tries():
-                with attempt:
-                    outputs = await self._fresh_outputs(record)
-        raise AssertionError("unreachable")
+                done = await self.engine.client.download(address, part)
+                checked = await asyncio.to_thread(_check, part, done.sha256)
+                await asyncio.to_thread(store.keep, part, done.sha256, checked.suffix)
+            except PictureError:
+                if part.exists():
+                    await asyncio.to_thread(store.set_aside, part)
+                raise
+        return done.sha256, checked
 
-    async def _fresh_outputs(self, record: Record) -> tuple[str, ...]:
+    async def _read(self, output: str) -> str:
+        """Return the text that an output is, or that is at the address in it."""
+        text = read_text(await self.engine.client.read_text(output.strip()) if is_address(output) else output)
+        if len(text) > _LONGEST_TEXT:
+            raise TextError(f"What came as a text has {len(text):,} characters.")
+        return text
+
+    async def _fresh_output(self, record: Record) -> str:
+        """Ask the service where the result is now."""
         assert record.prediction_id is not None
         again = await self.engine.client.result(record.prediction_id)
-        if again is None and (elsewhere := await self._elsewhere(record)) is not None:
-            raise elsewhere
-        if again is None or again.failed:
-            raise ExpiredError("The service no longer has what was made.")
+        if again is None:
+            raise await self._missed(record)
+        await self._there(record)
         if not again.outputs:
-            raise UnavailableError("The service does not say where it is.", paid="yes")
-        return again.outputs
+            raise UnavailableError("The service does not say where the result is.", paid="yes")
+        return again.outputs[0]
 
-    def _tries(self) -> AsyncIterator[stamina.Attempt]:
+    def _tries(self, worth: Callable[[Exception], bool]) -> AsyncIterator[stamina.Attempt]:
+        """Return eleven tries within about four minutes."""
         scale = self.engine.time_scale
         return stamina.retry_context(
-            on=retrying.worth_another_try,
-            attempts=_DOWNLOAD_TRIES,
-            timeout=600,
-            wait_initial=0.2 * scale,
-            wait_max=10 * scale,
+            on=worth,
+            attempts=_FETCH_TRIES,
+            timeout=900,
+            wait_initial=0.5 * scale,
+            wait_max=60 * scale,
+            wait_jitter=0.5 * scale,
         ).__aiter__()
 
 

@@ -1,4 +1,4 @@
-"""What the ledger's rows hold: the states, a row as a value, an error as text and back. No SQL is run here."""
+"""What the ledger's rows hold: a row as a value, an error as text and back. No SQL is run here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from qwen_widgets.core import errors
 from qwen_widgets.core.enhancer import TextRequest, makes_text
@@ -14,12 +14,8 @@ from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.model_schema import Extra
 from qwen_widgets.core.models import Size, remembered_model
 from qwen_widgets.core.request import ImageRequest, InputPicture
+from qwen_widgets.core.states import State
 
-State = Literal[
-    "planned", "sending", "submitted", "completed", "stored",
-    "unknown", "rejected", "failed", "expired", "invalid_output",
-]  # fmt: skip
-OPEN: tuple[State, ...] = ("planned", "sending", "submitted", "completed", "unknown")
 MICRO = Decimal(1_000_000)
 #: How the content key of an unassigned row begins.
 UNASSIGNED = "unassigned "
@@ -65,8 +61,10 @@ class Record:
     lease_until: float
     created_at: float
     sent_at: float | None
-    #: When it was sent by the server's clock, as far as that was known then.
+    #: When it was sent by the service's own clock; None where no answer has told its time.
     server_at: float | None = None
+    #: When the service first said that it has no such prediction, by its own clock; None where it has.
+    missed_at: float | None = None
     #: JSON of what was asked for beside prompt, size and seed.
     inputs: str = ""
     #: What a model that makes text has answered.
@@ -160,6 +158,7 @@ def read_record(row: Mapping[str, Any]) -> Record:
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         server_at=row["server_at"],
+        missed_at=row["missed_at"],
         inputs=row["inputs"],
         text=row["text"],
     )

@@ -7,12 +7,19 @@ from contextlib import AbstractContextManager
 from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 from stamina.typing import RetryDetails, RetryHook
 
-from qwen_widgets.core.errors import QwenError, RateLimitedError, UnavailableError
+from qwen_widgets.core.errors import (
+    PictureError,
+    QwenError,
+    RateLimitedError,
+    TextError,
+    UnavailableError,
+)
 
 
 def worth_another_try(error: Exception) -> bool:
     """Return whether a call that may be repeated is to be repeated after this."""
-    again = isinstance(error, UnavailableError | RateLimitedError) and error.may_retry
+    passing = UnavailableError | RateLimitedError | PictureError | TextError
+    again = isinstance(error, passing) and error.may_retry
     if again:
         # Only now: finding stamina's hooks may import the libraries that they write to.
         hush()

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -48,6 +48,8 @@ _KEPT_OF_ANSWER = 4096
 #: Items asked for with one page of the history, and pages at most.
 _PAGE = 100
 _MOST_PAGES = 100
+#: A Date is cut to whole seconds, and its answer was some time on its way; seconds.
+_DATE_BLUR = 2.0
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class WaveSpeed:
     app : ASGI application, optional
         Answers in place of the network (the embedded service).
     timeouts : Timeouts, optional
+    monotonic : callable
+        Seconds on a clock that nobody sets.
 
     Raises
     ------
@@ -89,7 +93,13 @@ class WaveSpeed:
     """
 
     def __init__(
-        self, base_url: str, key: ApiKey | None, *, app: Any = None, timeouts: Timeouts | None = None
+        self,
+        base_url: str,
+        key: ApiKey | None,
+        *,
+        app: Any = None,
+        timeouts: Timeouts | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = check_base_url(base_url, in_process=app is not None)
         self.timeouts = timeouts or Timeouts()
@@ -103,13 +113,27 @@ class WaveSpeed:
         self._downloads = Downloads(
             self.timeouts, loopback=self.loopback, app=app, app_host=self.base_url.host
         )
-        #: Server's clock less this machine's, seconds, from the last answer's Date header.
-        self.clock_skew = 0.0
+        self._monotonic = monotonic
+        #: The service's clock less the monotonic one, seconds; None until an answer carries a Date.
+        self._ahead: float | None = None
+        #: Called when an answer has told the service's time.
+        self.on_date: Callable[[], None] = lambda: None
 
     @property
     def origin(self) -> str:
         """Scheme, host and port, the name under which the ledger keeps what was bought here."""
         return str(self.base_url.copy_with(path="/", query=None)).rstrip("/")
+
+    def now(self) -> float | None:
+        """Return the service's time, seconds since the epoch; None while no answer has told it.
+
+        From the Dates of the answers and a monotonic clock: setting this machine's clock changes nothing.
+        """
+        return None if self._ahead is None else self._monotonic() + self._ahead
+
+    def forget_time(self) -> None:
+        """Take it that the monotonic clock has stood still: the service's time is known again by the next Date."""
+        self._ahead = None
 
     # --- the calls of the API -------------------------------------------------------------------------
 
@@ -371,8 +395,13 @@ class WaveSpeed:
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
         moment = answers.read_http_date(headers.get("date", ""))
-        if moment is not None:
-            self.clock_skew = moment.timestamp() - time.time()
+        if moment is None:
+            return
+        ahead = moment.timestamp() - self._monotonic()
+        # What is behind by less than the blur is the same time, told less closely.
+        if self._ahead is None or not self._ahead - _DATE_BLUR <= ahead <= self._ahead:
+            self._ahead = ahead
+        self.on_date()
 
     async def _ask(
         self,

@@ -27,7 +27,6 @@ _SHOWN: dict[CellState, Shown] = {
     "rejected": "failed",
     "failed": "failed",
     "expired": "failed",
-    "invalid_output": "failed",
     "stopped": "stopped",
 }
 _PAID = {"no": "Not charged.", "yes": "Charged.", "unknown": "It may have been charged."}
@@ -209,7 +208,7 @@ def _cell_view(cell: Cell) -> CellView:
     size = cell.size or cell.request.size
     waits = cell.state in ("planned", "submitted") and error is not None
     # An open cell with a lasting error (still running, key refused while polling) is no longer worked on.
-    if cell.state == "submitted" and error is not None:
+    if cell.left_open:
         state = "unknown"
     told = error is not None and (state in ("failed", "unknown", "stopped") or waits)
     warning = ""
@@ -329,11 +328,9 @@ def cell_offers(cell: Cell) -> tuple[Action, ...]:
     """Return what a cell without a picture offers as buttons in itself, once nothing runs."""
     error = cell.error
     lost = cell.state == "unknown"
-    # An open cell that is no longer worked on: still at the server, and paid for.
-    open_still = cell.state == "submitted" and error is not None
     if not cell.grid.done:
         return ()
-    look = (Action("look again", "", "no cost", "look"),) if lost or open_still else ()
+    look = (Action("look again", "", "no cost", "look"),) if lost or cell.left_open else ()
     worth = (
         lost or cell.state == "stopped" or (cell.state in _RETRIED and error is not None and error.may_retry)
     )
@@ -341,7 +338,7 @@ def cell_offers(cell: Cell) -> tuple[Action, ...]:
     return (*look, *again)
 
 
-_RETRIED = ("rejected", "failed", "expired", "invalid_output")
+_RETRIED = ("rejected", "failed", "expired")
 
 
 def _again_label(cell: Cell) -> str:

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from qwen_widgets.grid.show import View
 
 #: States in which nothing more will happen by itself.
-_ENDED = ("stored", "unknown", "rejected", "failed", "expired", "invalid_output", "stopped")
+_ENDED = ("stored", "unknown", "rejected", "failed", "expired", "stopped")
 #: Pixels of the longer side of a single cell's picture in a notebook.
 _SHOWN_SIDE = 768
-_FAILED = ("rejected", "failed", "expired", "invalid_output")
+_FAILED = ("rejected", "failed", "expired")
+#: States in which a cell that is not worked on any more is still to be fetched; its error says why.
+_LEFT = ("submitted", "completed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,11 @@ class Cell:
         """Why there is no picture, with `.paid` and `.next_step`; None where nothing is wrong."""
         update = self._update
         return update.error if update is not None else None
+
+    @property
+    def left_open(self) -> bool:
+        """Whether it is paid for and still at the service: the next run fetches it, at no cost."""
+        return self.state in _LEFT and self.error is not None
 
     @property
     def _record(self) -> Record | None:
@@ -315,8 +322,8 @@ class Grid:
 
     @property
     def failed(self) -> list[Cell]:
-        """The cells that ended without a picture, `unknown` ones among them."""
-        return [cell for cell in self if cell.state in (*_FAILED, "unknown")]
+        """The cells that have no picture: what failed, what is `unknown`, and what is paid for and not here yet."""
+        return [cell for cell in self if cell.state in (*_FAILED, "unknown") or cell.left_open]
 
     @property
     def kept(self) -> list[Cell]:

@@ -31,7 +31,7 @@ IMPATIENT = Timeouts(connect=0.25, read=0.25, whole_call=0.6, whole_download=0.8
 #: For a silence beside which something has to arrive, however busy the machine is.
 IN_TIME = Timeouts(connect=5, read=2, whole_call=3, whole_download=5, grace=0.1)
 
-FINAL = {"stored", "rejected", "failed", "expired", "invalid_output"}
+FINAL = {"stored", "rejected", "failed", "expired"}
 RESUMABLE = {"submitted", "completed", "unknown"}
 
 

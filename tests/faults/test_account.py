@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -111,17 +112,15 @@ def failed(hosted: FaultServer) -> None:
 
 
 def expired(hosted: FaultServer) -> None:
+    """Missing at a service whose dates say that it was ordered more than a week ago."""
     archive.studio().engine()[0].time_scale = 0.001
-    hosted.on_result(reply(404), times=None)
-
-
-def invalid(hosted: FaultServer) -> None:
-    hosted.on_picture(reply(200, b"\x00\x00\x00\x18ftypmp42"))
+    late = formatdate(time.time() + 8 * 24 * 3600, usegmt=True)
+    hosted.on_result(reply(404, date=late), times=None)
 
 
 @pytest.mark.parametrize(
     ("end", "state"),
-    [(rejected, "rejected"), (failed, "failed"), (expired, "expired"), (invalid, "invalid_output")],
+    [(rejected, "rejected"), (failed, "failed"), (expired, "expired")],
 )
 def test_an_adopted_picture_stands_for_a_request_that_ended_without_one(
     end: Callable[[FaultServer], None], state: str, hosted: FaultServer
@@ -172,12 +171,11 @@ def test_one_that_failed_elsewhere_stands_for_nothing(hosted: FaultServer) -> No
 
 @pytest.mark.parametrize("which", ["all", "id"])
 def test_an_order_that_was_taken_for_gone_is_opened_again(which: str, hosted: FaultServer) -> None:
-    engine, _ = archive.studio().engine()
-    engine.time_scale = 0.001
-    hosted.on_result(reply(404), times=None)
+    expired(hosted)
     gone = qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0]
     assert gone.state == "expired"
     hosted.forget("result")
+    account.balance_lines()  # the service's date is today's again
     assert account.remote_lines()[0].startswith(str(gone.prediction_id))
     (row,) = account.adopt("all" if which == "all" else str(gone.prediction_id))
     assert (row.id, row.state, float(row.spent)) == (1, "stored", 0.027)
@@ -187,9 +185,7 @@ def test_an_order_that_was_taken_for_gone_is_opened_again(which: str, hosted: Fa
 
 
 def test_what_was_bought_again_stays_when_the_first_one_comes_to_light(hosted: FaultServer) -> None:
-    engine, _ = archive.studio().engine()
-    engine.time_scale = 0.001
-    hosted.on_result(reply(404), times=None)
+    expired(hosted)
     grid = qw.generate("a red fox", seeds=7, sizes="256x256")
     hosted.forget("result")
     grid.retry()
@@ -247,6 +243,9 @@ def test_all_are_adopted_but_for_failed_ones_and_other_models(hosted: FaultServe
 def test_what_is_no_picture_is_said(hosted: FaultServer) -> None:
     made = hosted.add("maker/video/text-to-video", {"prompt": "a fox"})
     hosted.on_picture(reply(200, b"\x00\x00\x00\x18ftypmp42"))
+    hosted.forget("picture")
+    archive.studio().engine()[0].time_scale = 0.001
+    hosted.on_picture(reply(200, b"\x00\x00\x00\x18ftypmp42"), times=None)
     lines = account.adopt_lines(made.id)
     assert lines[0].startswith("0 of 1 are here now")
     assert "not a PNG, JPEG or WebP" in lines[1]

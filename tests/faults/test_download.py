@@ -33,7 +33,7 @@ from server import (
 )
 
 from qwen_widgets.core import download, pictures
-from qwen_widgets.core.errors import ExpiredError, PictureError, UnavailableError
+from qwen_widgets.core.errors import AddressError, PictureError, UnavailableError
 from qwen_widgets.core.models import Size
 
 PNG = picture((256, 256), 1)
@@ -148,10 +148,13 @@ async def test_a_download_below_the_least_rate_is_given_up(server, make_client, 
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_an_address_that_no_longer_works_has_expired(status, server, client, url, into):
+async def test_an_address_that_does_not_work_may_be_another_one_a_moment_later(
+    status, server, client, url, into
+):
     server.on_picture(reply(status, "gone"))
-    with pytest.raises(ExpiredError):
+    with pytest.raises(AddressError) as caught:
         await client.download(url, into)
+    assert caught.value.may_retry
     assert not into.exists()
 
 
@@ -411,11 +414,11 @@ async def test_the_fresh_address_is_the_one_that_is_used(server, rig):
     assert len(server.requests("picture")) == 2
 
 
-async def test_expired_twice_is_expired(server, rig):
+async def test_an_address_that_never_works_is_left_to_the_next_run(server, rig):
     server.on_picture(reply(410), times=None)
     update = await rig.one()
-    assert update.state == "expired"
-    assert isinstance(update.error, ExpiredError)
+    assert update.state == "completed"
+    assert isinstance(update.error, AddressError)
     assert update.error.prediction_id in server.predictions
 
 
@@ -451,7 +454,7 @@ NO_PICTURES = {
 async def test_what_is_no_picture_is_never_stored(name, content_type, server, rig, qwen_home):
     server.on_picture(served(NO_PICTURES[name], content_type=content_type), times=None)
     update = await rig.one()
-    assert update.state == "invalid_output"
+    assert update.state == "completed"
     assert isinstance(update.error, PictureError)
     assert update.thumbnail is None
     kept = [path for path in (qwen_home / "pictures").rglob("*") if path.is_file()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from email.utils import formatdate
 
 import pytest
 from rig import IMPATIENT, a_request
@@ -31,6 +32,7 @@ from qwen_widgets.core.errors import (
     QwenError,
     RejectedError,
     StillRunningError,
+    UnavailableError,
     UnknownOutcomeError,
 )
 from qwen_widgets.core.ledger import LEASE, Ledger
@@ -111,7 +113,9 @@ async def test_what_may_be_retried_is_bought_by_the_next_run(server, rig, make_r
     assert len(server.submits) == 2
 
 
-@pytest.mark.parametrize("does", [reply(400, "bad size"), reply(422, "no")])
+@pytest.mark.parametrize(
+    "does", [reply(400, {"code": 400, "message": "bad size"}), reply(422, {"error": "no"})]
+)
 async def test_what_asking_again_cannot_mend_is_kept(does, server, rig):
     server.on_submit(does)
     first = await rig.one()
@@ -119,17 +123,6 @@ async def test_what_asking_again_cannot_mend_is_kept(does, server, rig):
     assert (second.state, second.error.message) == ("rejected", first.error.message)
     assert len(server.submits) == 1
     assert (await rig.one(retry=True)).state == "stored"
-
-
-async def test_what_may_have_been_charged_is_bought_again_on_demand_only(server, rig):
-    server.on_result(with_data(status="completed", outputs=[]))
-    for _ in range(2):
-        update = await rig.one()
-        assert (update.state, update.error.paid) == ("failed", "unknown")
-        assert "grid.retry()" in update.error.next_step
-    assert len(server.submits) == 1
-    assert (await rig.one(retry=True)).state == "stored"
-    assert len(server.submits) == 2
 
 
 async def test_a_failed_prediction_is_bought_by_the_next_run(server, rig):
@@ -230,14 +223,48 @@ async def test_polls_that_never_answer_leave_it_open(server, rig, monkeypatch):
     assert (await rig.one()).state == "stored"
 
 
-async def test_an_id_that_stays_unknown_to_the_service_has_expired(server, rig, monkeypatch):
+def hours_later(hours: float):
+    """The service has no such prediction, and it is so many hours later there."""
+    return reply(404, date=formatdate(time.time() + 3600 * hours, usegmt=True))
+
+
+async def test_an_id_that_stays_unknown_to_the_service_is_left_open(server, rig, monkeypatch):
     monkeypatch.setattr(purchase, "_FRESH", 200.0)
     server.on_result(reply(404), times=None)
     update = await rig.one()
-    assert (update.state, type(update.error), update.error.paid) == ("expired", ExpiredError, "yes")
+    assert (update.state, type(update.error), update.error.paid) == ("submitted", UnavailableError, "yes")
     # 200 s of grace, by the scale: it was asked for more than once.
     assert len(server.requests("result")) >= 4
+    server.forget("result")
+    assert (await rig.one(retry=True)).state == "stored"
+    assert len(server.submits) == 1
+
+
+async def test_an_id_that_is_unknown_for_hours_by_the_services_own_dates_has_expired(server, rig):
+    server.on_result(hours_later(0), times=None)
+    assert (await rig.one()).state == "submitted"
+    server.forget("result")
+    server.on_result(hours_later(2), times=None)
+    assert (await rig.one()).state == "submitted"
+    server.forget("result")
+    server.on_result(hours_later(4), times=None)
+    update = await rig.one()
+    assert (update.state, type(update.error), update.error.paid) == ("expired", ExpiredError, "yes")
     assert (await rig.one()).state == "expired"
+    assert len(server.submits) == 1
+
+
+async def test_hours_between_two_404s_prove_nothing_where_it_was_there_between(server, rig, monkeypatch):
+    server.on_result(hours_later(0), times=None)
+    assert (await rig.one()).state == "submitted"
+    server.forget("result")
+    server.on_picture(reply(500), times=None)
+    assert (await rig.one()).state == "completed"
+    server.on_result(hours_later(4), times=None)
+    assert (await rig.one()).state == "completed"
+    server.forget("result")
+    server.forget("picture")
+    assert (await rig.one()).state == "stored"
     assert len(server.submits) == 1
 
 

@@ -14,7 +14,7 @@ from server import (
 )
 
 from qwen_widgets.core.errors import (
-    ExpiredError,
+    AddressError,
     PictureError,
     UnavailableError,
 )
@@ -33,11 +33,10 @@ async def test_an_expired_address_is_asked_for_afresh_even_where_the_first_answe
     assert len(server.requests("picture")) == 2
 
 
-async def test_twice_expired_is_expired(server, rig):
-    server.on_picture(reply(404), times=2)
-    update = await rig.one()
-    assert (update.state, type(update.error)) == ("expired", ExpiredError)
-    assert update.error.prediction_id
+async def test_an_address_that_lags_is_asked_for_until_it_works(server, rig):
+    server.on_picture(reply(404), times=5)
+    assert (await rig.one()).state == "stored"
+    assert len(server.submits) == 1
 
 
 async def test_a_broken_download_goes_on_where_it_broke(server, rig):
@@ -56,12 +55,16 @@ async def test_a_download_that_is_given_up_is_fetched_by_the_next_run(server, ri
     assert len(server.submits) == 1
 
 
-async def test_an_address_that_will_never_do_is_tried_once(server, rig):
+async def test_an_address_that_will_never_do_is_asked_for_afresh_once_a_run(server, rig):
     server.seconds = 0
-    server.on_result(with_data(outputs=["https://user:word@example.org/a.png"]))
+    server.on_result(with_data(outputs=["https://user:word@example.org/a.png"]), times=None)
     update = await rig.one()
-    assert (update.state, type(update.error)) == ("completed", UnavailableError)
+    assert (update.state, type(update.error)) == ("completed", AddressError)
+    assert len(server.requests("result")) == 2
     assert server.requests("picture") == []
+    server.forget("result")
+    assert (await rig.one()).state == "stored"
+    assert len(server.submits) == 1
 
 
 async def test_a_wrong_size_is_stored_and_marked(server, rig):
@@ -70,11 +73,12 @@ async def test_a_wrong_size_is_stored_and_marked(server, rig):
     assert (update.state, update.record.got, update.record.size) == ("stored", Size(128, 64), Size(256, 256))
 
 
-async def test_what_is_no_picture_is_set_aside_and_not_bought_again(server, rig):
-    server.on_picture(served(b"<svg/>"))
-    update = await rig.one()
-    assert (update.state, type(update.error)) == ("invalid_output", PictureError)
-    assert (await rig.one()).state == "invalid_output"
+async def test_what_is_no_picture_is_set_aside_and_not_bought_again(server, rig, qwen_home):
+    server.on_picture(served(b"<svg/>"), times=None)
+    for _ in range(2):
+        update = await rig.one()
+        assert (update.state, type(update.error), update.error.paid) == ("completed", PictureError, "yes")
+    assert [path.suffix for path in (qwen_home / "pictures").iterdir()] == [".bad"]
     assert len(server.submits) == 1
 
 

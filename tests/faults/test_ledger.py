@@ -21,7 +21,7 @@ from server import contract
 from qwen_widgets.core import ledger as ledger_module
 from qwen_widgets.core.errors import BudgetError, LedgerError, RejectedError, UnknownOutcomeError
 from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
-from qwen_widgets.core.records import OPEN
+from qwen_widgets.core.states import OPEN
 
 
 def send(ledger: Ledger, row_id: int, *, midnight: float = 0.0) -> None:

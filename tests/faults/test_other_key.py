@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from qwen_widgets import account, archive
 from qwen_widgets.core import reconcile
 from qwen_widgets.core.errors import ExpiredError, OtherKeyError
 from qwen_widgets.core.models import DEFAULT_MODEL
-from qwen_widgets.core.pacing import Clock
 
 FOX = {"prompt": "a red fox", "size": "256*256", "seed": 7}
 SECOND = f"{CANARY}-2"
@@ -87,9 +87,9 @@ async def test_after_a_week_it_is_gone_with_any_key(state, server, rig, make_rig
         server.on_picture(reply(500), times=None)
     await rig.one()
     left_to_the_second_key(server)
-    later = make_rig(key=SECOND)
-    later.engine.clock = Clock(wall=lambda: time.time() + reconcile.KEPT + 60)
-    update = await later.one()
+    server.forget("result")
+    server.on_result(reply(404, date=formatdate(time.time() + reconcile.KEPT + 60, usegmt=True)), times=None)
+    update = await make_rig(key=SECOND).one()
     assert (update.state, type(update.error)) == ("expired", ExpiredError)
     assert len(server.submits) == 1
 

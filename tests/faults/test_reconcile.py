@@ -351,7 +351,9 @@ async def test_a_clock_that_is_set_between_submit_and_look_proves_nothing(
     clock = Clock(wall=lambda: time.time() + jump[0])
     rig.engine.clock = clock
     # The client measures the server's dates by the same clock.
-    set_time = SimpleNamespace(time=clock.wall, strftime=time.strftime, gmtime=time.gmtime)
+    set_time = SimpleNamespace(
+        time=clock.wall, monotonic=time.monotonic, strftime=time.strftime, gmtime=time.gmtime
+    )
     monkeypatch.setattr(wavespeed, "time", set_time)
     # An answer before tells how far the two clocks are apart.
     await rig.engine.client.history(since=0, until=1)

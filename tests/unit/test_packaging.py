@@ -272,12 +272,6 @@ def test_a_module_says_in_its_first_line_what_it_is_for(module: str) -> None:
     assert len(first.value.value.splitlines()[0].rstrip(".")) > 15
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_file_can_be_read_in_one_go(module: str) -> None:
-    lines = len((PACKAGE / module).read_text(encoding="utf-8").splitlines())
-    assert lines <= 600
-
-
 def test_the_files_that_are_no_python_are_there() -> None:
     package = files("qwen_widgets")
     assert package.joinpath("py.typed").is_file()
