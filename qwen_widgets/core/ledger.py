@@ -376,8 +376,9 @@ class Store(AccountRows, UploadRows):
     ) -> None:
         """Bring a row into a state, with the columns that go with it."""
         columns: dict[str, Any] = {"state": state, **values}
-        # What went wrong before is over, unless it is what the row ends with.
-        columns["error"] = dump_error(error) if error is not None else None
+        # What went wrong before is over where the row goes on, and why it ends where it does.
+        if error is not None or state in (*OPEN, "stored"):
+            columns["error"] = dump_error(error) if error is not None else None
         if state not in OPEN:
             columns |= {"owner": None, "lease_until": None, "ended_at": self._clock()}
         if state == "sending":

@@ -151,7 +151,7 @@ async def test_what_counts_as_spent(does, state, cost, server, rig):
 )
 async def test_a_failed_prediction_counts_where_it_may_be_charged(data, cost, server, rig):
     server.on_result(with_data(**data), times=None)
-    assert (await rig.one()).state == "failed"
+    await rig.one()
     assert await spent(rig) == Decimal(cost)
 
 

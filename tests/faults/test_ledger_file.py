@@ -111,13 +111,14 @@ def test_a_newer_ledger_is_refused_in_one_sentence(qwen_home):
 
 #: What each schema added, taken away again: the file of an older version.
 _OLDER = {
+    3: ("ALTER TABLE purchase DROP COLUMN missed_at",),
     2: ("ALTER TABLE purchase DROP COLUMN inputs", "ALTER TABLE purchase DROP COLUMN text", "DROP TABLE upload",
         "DROP TABLE catalogue"),
     1: ("ALTER TABLE purchase DROP COLUMN server_at",),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_ledger_of_an_older_schema_is_taken_along(qwen_home, version):
     ledger = Ledger(qwen_home)
     record, _ = claim(ledger)
@@ -128,7 +129,7 @@ def test_a_ledger_of_an_older_schema_is_taken_along(qwen_home, version):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {version}")
     ledger = Ledger(qwen_home)
-    assert get(ledger, record.id).server_at is None
+    assert (get(ledger, record.id).server_at, get(ledger, record.id).missed_at) == (None, None)
     with closing(sqlite3.connect(qwen_home / "ledger.sqlite3")) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA
         assert db.execute("SELECT inputs, text FROM purchase").fetchone() == ("", None)
