@@ -2,7 +2,7 @@
 
     python nursery.py
 
-It reads a JSON object a line (`Cell`), forks a kernel that runs it, and prints ``{"pid": …}`` and, when the kernel has
+It reads a JSON object a line (`Cell`), forks a kernel that runs it, and says ``{"pid": …}`` and, when the kernel has
 ended and left nothing behind, ``{"ended": …}``. A kernel writes to the file `report` what its user gets to see.
 """
 
@@ -194,14 +194,19 @@ def _fork(cell: Cell) -> int:
         os._exit(status)
 
 
+def _say(**what: int) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Fork a kernel for each line, one after another."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
         pid = _fork(Cell(**json.loads(line)))
-        print(json.dumps({"pid": pid}), flush=True)
+        _say(pid=pid)
         _, status = os.waitpid(pid, 0)
-        print(json.dumps({"ended": os.waitstatus_to_exitcode(status)}), flush=True)
+        _say(ended=os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

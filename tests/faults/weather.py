@@ -92,7 +92,9 @@ class Weather:
         self.share = {
             route: rnd.choice((0.1, 0.3, 0.6)) for route in ("submit", "result", "history", "picture")
         }
-        server.history_lag = rnd.choice((0.0, rnd.uniform(0, 0.1), rnd.uniform(0.3, LONGEST_LAG), rnd.uniform(0.3, LONGEST_LAG)))
+        server.history_lag = rnd.choice(
+            (0.0, rnd.uniform(0, 0.1), rnd.uniform(0.3, LONGEST_LAG), rnd.uniform(0.3, LONGEST_LAG))
+        )
         server.page_cap = rnd.choice((2, 5, 100))
         server.tells_total = rnd.random() < 0.8
         for created in (-7200.0, -3600.0, -5.0, -4.0, -3.0):
@@ -106,9 +108,7 @@ class Weather:
 
     def _stranger(self, created: float) -> None:
         inputs = {"prompt": f"of somebody else, {created}", "size": "256*256", "seed": 1}
-        self.server.add(
-            "wavespeed-ai/qwen-image-2.0/text-to-image", inputs, created=time.time() + created
-        )
+        self.server.add("wavespeed-ai/qwen-image-2.0/text-to-image", inputs, created=time.time() + created)
 
     # --- what is true -------------------------------------------------------------------------------------
 
@@ -134,7 +134,9 @@ class Weather:
         """Add a line to the log."""
         self.log.append(f"{time.monotonic() - self._began:7.3f}  {text}")
 
-    async def _blow(self, x: Exchange, what: str, draw: Callable[[random.Random], tuple[str, Behaviour]]) -> None:
+    async def _blow(
+        self, x: Exchange, what: str, draw: Callable[[random.Random], tuple[str, Behaviour]]
+    ) -> None:
         """Do to a request what is drawn for it, and log it."""
         route = x.seen.route
         with self._lock:
@@ -340,7 +342,10 @@ class Weather:
 
         found: list[tuple[str, Behaviour]] = [
             (f"cut at {cut} with 200", served(data[:cut], content_type=content_type)),
-            (f"cut at {cut} with 200, the tag of the whole", served(data[:cut], content_type=content_type, etag=tag)),
+            (
+                f"cut at {cut} with 200, the tag of the whole",
+                served(data[:cut], content_type=content_type, etag=tag),
+            ),
             ("a page with 200", reply(200, HTML, content_type="text/html")),
             ("a page with 200, as a picture", reply(200, HTML, content_type=content_type)),
             ("empty with 200", reply(200, b"", content_type=content_type)),
@@ -358,7 +363,10 @@ class Weather:
             flipped = data[:at] + bytes([data[at] ^ (1 << rnd.randrange(8))]) + data[at + 1 :]
             found += [
                 (f"a bit flipped at {at}", served(flipped, content_type=content_type)),
-                (f"a bit flipped at {at}, the tag of the whole", served(flipped, content_type=content_type, etag=tag)),
+                (
+                    f"a bit flipped at {at}, the tag of the whole",
+                    served(flipped, content_type=content_type, etag=tag),
+                ),
             ]
         return rnd.choice(found)
 
