@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
@@ -15,6 +15,7 @@ from qwen_widgets.core import pacing
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import (
     BudgetError,
+    DamagedError,
     LedgerError,
     QwenError,
     StoppedError,
@@ -201,6 +202,7 @@ class Engine:
         """
         requests = {order.key: order for order in orders}
         records = await self.ledger.run(lambda db: db.latest(self.provider, requests))
+        await asyncio.to_thread(self._look_at_files, records.values())
         await self._read_window()
         actions: dict[str, Action] = {}
         closing: list[int] = []
@@ -227,6 +229,12 @@ class Engine:
             ),
             closing=tuple(closing),
         )
+
+    def _look_at_files(self, records: Iterable[Record]) -> None:
+        """Have the store know which pictures are intact: reading a file whose time is another takes a while."""
+        for record in records:
+            if record.state == "stored" and record.sha256 is not None and record.suffix is not None:
+                self.store.intact(record.sha256, record.suffix)
 
     def _action(self, record: Record | None, *, fresh: bool, retry: bool) -> Action:
         if record is None:
@@ -372,13 +380,13 @@ class Engine:
             yield CellUpdate(key, record.state, record, record.error, thumbnail, cached=stored)
 
     async def thumbnail(self, record: Record) -> bytes | None:
-        """Return the JPEG of a stored picture, None where there is none."""
+        """Return the JPEG of a stored picture, None where there is none and none can be made."""
         if record.sha256 is None or record.suffix is None:
             return None
         make = partial(self.store.thumbnail, record.sha256, record.suffix, blurred=record.flagged)
         try:
             return await asyncio.to_thread(make)
-        except (OSError, ValueError):
+        except (OSError, ValueError, DamagedError):
             return None
 
     async def run(self, plan: Plan, stop: Stop) -> AsyncIterator[CellUpdate]:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from qwen_widgets.core import errors
 from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
+from qwen_widgets.core.lost_rows import LostRows
 from qwen_widgets.core.owner import is_dead, new_owner
 from qwen_widgets.core.records import (
     MICRO,
@@ -35,7 +36,7 @@ from qwen_widgets.core.records import (
 )
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
-from qwen_widgets.core.states import OPEN, UNFINISHED, State
+from qwen_widgets.core.states import OPEN, UNFINISHED, Heard, State, after
 from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Ledger:
         self._thread.shutdown()
 
 
-class Store(AccountRows, UploadRows):
+class Store(AccountRows, LostRows, UploadRows):
     """The statements, on the ledger's own thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
@@ -247,15 +248,6 @@ class Store(AccountRows, UploadRows):
         ).fetchone()
         return None if row is None else read_record(row)
 
-    def lost(self, provider: str, model: str) -> list[Record]:
-        """Return the rows to which a prediction without an owner could belong: sent, and no id was ever heard."""
-        rows = self._db.execute(
-            "SELECT * FROM purchase WHERE provider = ? AND model = ? AND sent_at IS NOT NULL"
-            " AND prediction_id IS NULL AND state IN ('sending', 'unknown', 'expired')",
-            (provider, model),
-        )
-        return [read_record(row) for row in rows.fetchall()]
-
     def unfinished(self, provider: str) -> list[Record]:
         """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
         rows = self._db.execute(
@@ -263,18 +255,6 @@ class Store(AccountRows, UploadRows):
             (provider,),
         )
         return [read_record(row) for row in rows.fetchall()]
-
-    def prediction_ids(self, provider: str, since: float) -> set[str]:
-        """Return the ids of all predictions that belong to a request, of rows made since a moment.
-
-        Without the unassigned ones: each of them may be the picture of a request whose answer was lost.
-        """
-        rows = self._db.execute(
-            "SELECT prediction_id FROM purchase WHERE provider = ? AND created_at >= ? AND prediction_id IS NOT NULL"
-            " AND key NOT LIKE ?",
-            (provider, since, f"{UNASSIGNED}%"),
-        )
-        return {row[0] for row in rows.fetchall()}
 
     def count_events(self, row_id: int, note: str) -> int:
         """Return how often a row's events have a note."""
@@ -417,6 +397,18 @@ class Store(AccountRows, UploadRows):
         elif record.prediction_id != prediction_id:
             self.adopt(record.provider, prediction_id, record)
 
+    def go(self, record: Record, heard: Heard, **values: Any) -> Record:
+        """Bring a row of this process to where the table says that something leads; further arguments as in `move`.
+
+        Raises
+        ------
+        ClaimLostError
+            It isn't in that state any more, or another kernel's.
+        """
+        self.check_claim(record.id, record.state)
+        self.move(record.id, after(record.state, heard).to, **values)
+        return self.get(record.id)
+
     def keep_trouble(self, row_id: int, error: QwenError) -> None:
         """Note why an open row has got no further; whoever takes it up goes on from there."""
         self._db.execute("UPDATE purchase SET error = ? WHERE id = ?", (dump_error(error), row_id))
@@ -539,13 +531,6 @@ class Store(AccountRows, UploadRows):
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
         self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
-
-    def date(self, row_id: int, server_at: float) -> None:
-        """Note when a row was sent by the service's clock, which was not known yet when it was sent."""
-        self._db.execute(
-            "UPDATE purchase SET server_at = ? WHERE id = ? AND server_at IS NULL AND sent_at IS NOT NULL",
-            (server_at, row_id),
-        )
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""
