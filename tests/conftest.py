@@ -183,4 +183,6 @@ def contract_server() -> Iterator[ContractServer]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kill-rounds", type=int, default=20, help="rounds of tests/faults/test_kill.py")
+    parser.addoption(
+        "--kill-rounds", type=int, default=20, help="rounds of tests/faults/test_kill_in_weather.py"
+    )

@@ -220,5 +220,5 @@ def url(server: FaultServer) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kill_round" in metafunc.fixturenames:
-        metafunc.parametrize("kill_round", range(metafunc.config.getoption("--kill-rounds", 20)))
+    if "weather_round" in metafunc.fixturenames:
+        metafunc.parametrize("weather_round", range(metafunc.config.getoption("--kill-rounds", 20)))

@@ -1,6 +1,6 @@
 """SIGKILL at random instants and at named points: restarted until done, nothing is lost, paid twice or broken.
 
-More rounds: pytest tests/faults/test_kill.py --kill-rounds=200
+With everything else mixed in: test_kill_in_weather.py
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from kernel_child import POINTS
 from rig import a_request, check_invariants
 from server import accepted, contract, fin, lose_answer, reply, truncated
@@ -86,8 +87,9 @@ def check(server, home: Path) -> None:
     assert len(list((home / "pictures").rglob("*.png"))) == CELLS
 
 
+@pytest.mark.parametrize("kill_round", range(10))
 def test_killed_it_is_taken_up_again(server, qwen_home, child_env, tmp_path, kill_round):
-    """Rounds 0, 5, 10 …: killed twice at random instants. The others: once at each named point in turn."""
+    """Rounds 0 and 5: killed twice at random instants. The others: once at each named point in turn."""
     rnd = random.Random(kill_round)
     troubled(server, rnd)
     env = child_env(tmp_path, home=qwen_home)
