@@ -27,7 +27,7 @@ import requests
 import wavespeed
 import wavespeed.config
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).parents[1] / "tests" / "faults")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "faults"))
 
 from noted import compare
 from server import (
@@ -280,7 +280,14 @@ def rate(count: int = 60, per_minute: int = 10, scale: float = 0.05) -> None:
         stored = sum(update.state == "stored" for update in updates)
         title = f"{number} at {limit} in {span:.0f} s" + (", with a named wait" if names else "")
         rows.append(
-            (title, f"{stored} of {number}", str(server.limited), f"{took:.1f} s", f"{bound:.1f} s", f"{took / bound:.2f}")
+            (
+                title,
+                f"{stored} of {number}",
+                str(server.limited),
+                f"{took:.1f} s",
+                f"{bound:.1f} s",
+                f"{took / bound:.2f}",
+            )
         )
         server.stop()
         compare(f"rate, time / bound{', named wait' if names else ''}", took / bound)

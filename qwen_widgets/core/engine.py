@@ -275,7 +275,12 @@ class Engine:
             records=records,
             prices=prices,
             seconds=pacing.estimate(
-                new, at_once=self.at_once, known=known, window=self.gate.window, span=self.gate.span, usual=self.usual
+                new,
+                at_once=self.at_once,
+                known=known,
+                window=self.gate.window,
+                span=self.gate.span,
+                usual=self.usual,
             ),
             closing=tuple(closing),
         )

@@ -198,9 +198,7 @@ class Purchase:
                     limited_since = limited_since or self.engine.clock.monotonic()
                     if self.engine.clock.monotonic() - limited_since > _LONGEST_LIMITED:
                         return await self._go(sending, Heard.LIMITED_FOR_LONG, error=error)
-                    self.engine.gate.limited(
-                        error.retry_after, concurrency=error.limit == "concurrency"
-                    )
+                    self.engine.gate.limited(error.retry_after, concurrency=error.limit == "concurrency")
                     await self.engine.remember_window()
                     record = await self._go(sending, Heard.LIMITED, note=error.message)
                     self.run.tell(record.key, "planned", record, error)
@@ -427,7 +425,10 @@ class Purchase:
                         trouble = await self._missed(record)
                         if isinstance(trouble, ExpiredError):
                             return await self._go(record, Heard.GONE, error=trouble)
-                        if isinstance(trouble, OtherKeyError) or engine.clock.monotonic() - missing > _MISSING * engine.time_scale:
+                        if (
+                            isinstance(trouble, OtherKeyError)
+                            or engine.clock.monotonic() - missing > _MISSING * engine.time_scale
+                        ):
                             await self._leave_open(record, trouble)
                             return None
                 if engine.clock.monotonic() > until:

@@ -35,7 +35,8 @@ def _library(look: Callable[[], str]) -> Callable[[], str]:
     return lambda: look() if "trio" in sys.modules else "asyncio"
 
 
-httpcore._synchronization.current_async_library = _library(httpcore._synchronization.current_async_library)
+_locks = httpcore._synchronization  # noqa: SLF001  (there is no public way to say which library it is)
+_locks.current_async_library = _library(_locks.current_async_library)
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=5)
 
 

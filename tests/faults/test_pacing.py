@@ -12,7 +12,16 @@ import pytest
 from server import contract, reply
 
 from qwen_widgets.core import pacing
-from qwen_widgets.core.pacing import PollBudget, PollDelays, Rhythm, Stop, SubmitGate, backoff, deadline, estimate
+from qwen_widgets.core.pacing import (
+    PollBudget,
+    PollDelays,
+    Rhythm,
+    Stop,
+    SubmitGate,
+    backoff,
+    deadline,
+    estimate,
+)
 
 
 class Timer:
@@ -351,7 +360,9 @@ def test_what_was_learned_is_taken_up_by_the_next_process(world):
     assert world.gate.span == pytest.approx(6.0, abs=0.2)
 
 
-@pytest.mark.parametrize(("text", "window", "span"), [("10", 10, 60.0), ("10 6.000", 10, 6.0), ("3 x", 3, 60.0)])
+@pytest.mark.parametrize(
+    ("text", "window", "span"), [("10", 10, 60.0), ("10 6.000", 10, 6.0), ("3 x", 3, 60.0)]
+)
 def test_what_an_older_version_has_kept_is_still_read(text, window, span, world):
     world.gate.recall(text)
     assert (world.gate.window, world.gate.span) == (window, span)
@@ -429,7 +440,7 @@ async def test_who_waits_is_let_in_in_the_order_of_coming(world):
     await settled()
     assert queue.in_ == [0, 1, 2]
     # One timer for all six, at the instant at which the window has room again.
-    [(at, timer)] = [(at, timer) for at, timer in world.timers if not timer.cancelled]
+    [(at, _timer)] = [(at, timer) for at, timer in world.timers if not timer.cancelled]
     assert at == pytest.approx(world.now + 60)
     world.pass_time(60.0)
     await settled()
