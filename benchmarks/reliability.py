@@ -27,7 +27,7 @@ import requests
 import wavespeed
 import wavespeed.config
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "faults"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "faults"))
 
 from noted import compare
 from server import (

@@ -8,14 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from qwen_widgets.core import history
 from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
 from qwen_widgets.core.errors import InputError, QwenError, RejectedError, UnavailableError, clean
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
-from qwen_widgets.core.reconcile import KEPT
 from qwen_widgets.core.records import Record
+from qwen_widgets.core.states import KEPT
 from qwen_widgets.core.strays import Stray, read_stray
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
@@ -211,9 +212,17 @@ async def _strays(engine: Engine) -> tuple[list[Stray], list[str]]:
 
 
 async def _newest(engine: Engine) -> tuple[list[Prediction], bool]:
-    now = engine.client.now() or engine.clock.wall()
-    # An hour ahead, because the clocks may differ.
-    return await engine.client.newest(since=now - KEPT, until=now + 3600)
+    """Return what the service still keeps, newest first, and whether that is all."""
+    listing = await history.read(engine.client, scale=engine.time_scale)
+    if listing.trouble is not None:
+        raise listing.trouble
+    now = engine.client.now() or 0.0
+    kept = [
+        entry
+        for entry in listing.entries.values()
+        if entry.created_at is None or entry.created_at.timestamp() >= now - KEPT
+    ]
+    return kept, listing.ended
 
 
 async def _adopt(engine: Engine, which: str) -> tuple[list[Record], list[str]]:

@@ -27,7 +27,8 @@ async def check_limits(engine: Engine, provider: Provider, cost: Decimal, limit:
     check_run(cost, limit, provider)
     if cost <= 0:
         return
-    spent, budget = await engine.ledger.run(lambda db: (db.spent_since(SYSTEM_CLOCK.midnight()), db.budget()))
+    midnight = SYSTEM_CLOCK.midnight(engine.client.now())
+    spent, budget = await engine.ledger.run(lambda db: (db.spent_since(midnight), db.budget()))
     if budget is not None and spent + cost > budget:
         raise BudgetError(
             f"this would cost {money(float(cost))}, and {money(float(spent))} of the day's budget of "

@@ -6,8 +6,9 @@ from typing import Unpack
 
 from qwen_widgets.core.sweep import PromptsLike
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.show import say
 from qwen_widgets.options import GenerateOptions
-from qwen_widgets.studio import say, studio
+from qwen_widgets.studio import studio
 
 
 def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Coroutine
@@ -22,6 +21,8 @@ try:
     import nest_asyncio2 as nest
 except ImportError:
     import nest_asyncio as nest
+
+from qwen_widgets.core.forks import in_child, leave_behind
 
 T = TypeVar("T")
 #: Seconds that an interrupt waits for a cancelled call to clean up.
@@ -62,25 +63,29 @@ class Portal:
         self._lock = threading.Lock()
         self._loop: _PortalLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        in_child(self._renew)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The portal's loop, running."""
         with self._lock:
-            # After a fork the thread is gone; the child gets a loop of its own.
-            if self._loop is None or self._pid != os.getpid():
+            if self._loop is None:
                 self._start()
             assert self._loop is not None
             return self._loop
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._loop = _PortalLoop()
         # The private function patches this loop's class alone; the public apply() patches asyncio as a whole.
         nest._patch_loop(self._loop)  # noqa: SLF001
         self._thread = threading.Thread(target=self._loop.run_forever, name="qwen-portal", daemon=True)
         self._thread.start()
+
+    def _renew(self) -> None:
+        """Begin with a loop of its own in a forked process, where the thread is gone."""
+        leave_behind(self._loop)
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
 
     @property
     def here(self) -> bool:
@@ -136,7 +141,7 @@ class Portal:
     def close(self) -> None:
         """Stop the thread; for tests."""
         with self._lock:
-            if self._loop is not None and self._thread is not None and self._pid == os.getpid():
+            if self._loop is not None and self._thread is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join(5)
                 self._loop.close()

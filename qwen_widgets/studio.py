@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
 from qwen_widgets.core.enhancing import Enhanced, Enhancing, Reworded, enhance_one, plan_enhancing
 from qwen_widgets.core.errors import InputError, QwenError, SettingsError, StoppedError, clean
+from qwen_widgets.core.forks import in_child, leave_behind
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import SHELF, Model
 from qwen_widgets.core.pacing import Stop
@@ -33,7 +33,7 @@ from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
 from qwen_widgets.grid.grid import Grid, Provider
 from qwen_widgets.grid.lines import plan_line, short_line
-from qwen_widgets.grid.show import FrontEnd, View, front_end, open_view
+from qwen_widgets.grid.show import FrontEnd, View, cell_mark, open_view, say
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
 from qwen_widgets.portal import outcome, portal
@@ -74,9 +74,15 @@ class Studio(Sources):
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings or Settings())
-        self._lock = threading.Lock()
-        self._engines: dict[tuple[object, ...], Engine] = {}
         self._ledgers: dict[Path, Ledger] = {}
+        self._engines: dict[tuple[object, ...], Engine] = {}
+        self._lock = threading.Lock()
+        in_child(self._renew)
+
+    def _renew(self) -> None:
+        """Make engines anew in a forked process: their connections and their loop are the parent's."""
+        leave_behind(self._engines)
+        self._lock, self._engines = threading.Lock(), {}
 
     def configure(self, **changes: Any) -> None:
         """Change settings; names and meanings as in `Settings`."""
@@ -444,11 +450,11 @@ class Studio(Sources):
 
     def _show(self, grid: Grid, kind: FrontEnd | None) -> None:
         grid._views.append(open_view(grid, kind=kind))
-        grid._shown_in = _cell_mark()
+        grid._shown_in = cell_mark()
 
     def show(self, grid: Grid) -> None:
         """Show a grid again; in the very cell that has just shown it, once is enough."""
-        mark = _cell_mark()
+        mark = cell_mark()
         if mark is not None and grid._shown_in == mark:
             return
         self._show(grid, None)
@@ -572,20 +578,6 @@ def _other_provider(grid: Grid, provider: Provider) -> SettingsError:
     )
 
 
-def _cell_mark() -> object:
-    """Return what names the notebook cell that is running, None outside of IPython."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return None if shell is None else (id(shell), shell.execution_count)
-
-
-def say(line: str) -> None:
-    """Print a line for the person at the front end; a script's own output stays its own."""
-    if front_end() != "script":
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-
 _default: Studio | None = None
 _default_lock = threading.Lock()
 
@@ -597,3 +589,11 @@ def studio() -> Studio:
         if _default is None:
             _default = Studio()
         return _default
+
+
+def _begin_anew() -> None:
+    global _default_lock  # noqa: PLW0603  (another thread may hold it in the process that forks)
+    _default_lock = threading.Lock()
+
+
+in_child(_begin_anew)

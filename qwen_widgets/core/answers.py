@@ -226,6 +226,46 @@ def read_prediction(data: Any, *, asked: str | None = None) -> Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of the account's history.
+
+    Attributes
+    ----------
+    unreadable : int
+        Entries that can't be read; each could be any prediction.
+    total : int or None
+        How many entries there are in all, as far as the service is to be believed.
+    """
+
+    entries: tuple[Prediction, ...]
+    unreadable: int = 0
+    total: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many entries came, readable or not."""
+        return len(self.entries) + self.unreadable
+
+
+def read_history_page(data: Any) -> HistoryPage:
+    """Read a page of the history.
+
+    Raises
+    ------
+    BadAnswerError
+        There is no list in it.
+    """
+    items = data.get("items") if isinstance(data, dict) else None
+    if not isinstance(items, list):
+        raise BadAnswerError("the history came without a list")
+    entries = []
+    for item in items:
+        with suppress(BadAnswerError):
+            entries.append(read_prediction(item))
+    return HistoryPage(tuple(entries), len(items) - len(entries), integer(data.get("total")))
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """Where a file may be brought, with which headers, and the address that it has then."""
 

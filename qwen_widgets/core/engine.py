@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
@@ -15,6 +24,7 @@ from qwen_widgets.core import pacing
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import (
     BudgetError,
+    DamagedError,
     LedgerError,
     QwenError,
     StoppedError,
@@ -24,6 +34,7 @@ from qwen_widgets.core.errors import (
 from qwen_widgets.core.inputs import Inputs
 from qwen_widgets.core.ledger import DURATIONS, LEASE, ClaimLostError, Ledger, Store
 from qwen_widgets.core.models import find_model
+from qwen_widgets.core.owner import lease_holds
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Clock, PollDelays, Rhythm, Stop, SubmitGate
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.purchase import Purchase
@@ -253,6 +264,7 @@ class Engine:
         """
         requests = {order.key: order for order in orders}
         records = await self.ledger.run(lambda db: db.latest(self.provider, requests))
+        await asyncio.to_thread(self._look_at_files, records.values())
         await self._read_window()
         actions: dict[str, Action] = {}
         closing: list[int] = []
@@ -284,6 +296,12 @@ class Engine:
             ),
             closing=tuple(closing),
         )
+
+    def _look_at_files(self, records: Iterable[Record]) -> None:
+        """Have the store know which pictures are intact: reading a file whose time is another takes a while."""
+        for record in records:
+            if record.state == "stored" and record.sha256 is not None and record.suffix is not None:
+                self.store.intact(record.sha256, record.suffix)
 
     def _action(self, record: Record | None, *, fresh: bool, retry: bool) -> Action:
         if record is None:
@@ -424,13 +442,13 @@ class Engine:
             yield CellUpdate(key, record.state, record, record.error, thumbnail, cached=stored)
 
     async def thumbnail(self, record: Record) -> bytes | None:
-        """Return the JPEG of a stored picture, None where there is none."""
+        """Return the JPEG of a stored picture, None where there is none and none can be made."""
         if record.sha256 is None or record.suffix is None:
             return None
         make = partial(self.store.thumbnail, record.sha256, record.suffix, blurred=record.flagged)
         try:
             return await asyncio.to_thread(make)
-        except (OSError, ValueError):
+        except (OSError, ValueError, DamagedError):
             return None
 
     async def run(self, plan: Plan, stop: Stop) -> AsyncIterator[CellUpdate]:
@@ -649,7 +667,7 @@ class _Run:
                 self._tell(key, record.state, record, record.error)
             if record.state not in _UNDER_WAY:
                 return True
-            if record.owner is None or record.lease_until < self.engine.clock.wall():
+            if record.owner is None or not lease_holds(record.lease_until, self.engine.clock.wall(), LEASE):
                 return False
             if record.state == "planned" and self.must_stop():
                 self._tell_stopped(key)

@@ -283,6 +283,15 @@ class PictureError(QwenError):
     may_retry = True
 
 
+class DamagedError(QwenError):
+    """A stored picture's file is gone, or is no longer what was stored."""
+
+    title = "Damaged"
+    paid: Paid = "yes"
+    next_step = "Run the cell again: it is fetched again at no cost, while the service keeps it (7 days)."
+    may_retry = True
+
+
 class TextError(QwenError):
     """What came as an enhanced prompt can't be used: no text, too large, not UTF-8."""
 

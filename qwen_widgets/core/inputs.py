@@ -41,7 +41,7 @@ LARGEST_INPUT = 50_000_000
 #: Two letters at least: one is a drive. Some schemes go without slashes.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(file|data|blob|javascript):", re.IGNORECASE)
 #: What to do about a cell whose stored picture is damaged.
-_AGAIN = "make it again with --fresh, or give another picture"
+_AGAIN = "run the cell that made it again: it is fetched again at no cost, while the service keeps it"
 _RUN_CELL = re.compile(r"([0-9a-f]{12})\[\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*\]")
 #: As a variable with a place in it is written.
 _PLACE = re.compile(r"[^\W\d][\w.]*\[.*\]")
@@ -255,6 +255,8 @@ def _exists(path: Path) -> bool:
 
 def _whole(kept: Path, name: str, way: str) -> bytes:
     """Return the bytes of a file that is named by them; what is damaged is neither uploaded nor paid for."""
+    if not kept.exists():
+        raise _fault(name, f"what was kept of it here is gone; {way}")
     data = _file(kept, name)
     if not hashlib.sha256(data).hexdigest().startswith(kept.stem):
         raise _fault(name, f"what is kept of it here has been damaged; {way}")

@@ -23,7 +23,9 @@ from typing import Any, TypeVar
 from qwen_widgets.core import errors
 from qwen_widgets.core.account_rows import AccountRows
 from qwen_widgets.core.errors import BudgetError, LedgerError, QwenError
-from qwen_widgets.core.owner import is_dead, new_owner
+from qwen_widgets.core.forks import Pause, in_child, leave_behind
+from qwen_widgets.core.lost_rows import LostRows
+from qwen_widgets.core.owner import is_dead, lease_holds, new_owner
 from qwen_widgets.core.records import (
     MICRO,
     NO_SEED,
@@ -35,7 +37,7 @@ from qwen_widgets.core.records import (
 )
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
-from qwen_widgets.core.states import OPEN, UNFINISHED, State
+from qwen_widgets.core.states import OPEN, UNFINISHED, Heard, State, after
 from qwen_widgets.core.upload_rows import UploadRows
 
 T = TypeVar("T")
@@ -69,10 +71,13 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.folder = folder
+        self.folder, self._clock = folder, clock
+        self._store: Store | None = None
+        self._pause = Pause()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
+        in_child(self._renew)
         try:
-            self._store = self._thread.submit(Store, folder, clock).result()
+            self._thread.submit(self._whole, self._opened).result()
         except BaseException:
             self._thread.shutdown()
             raise
@@ -80,11 +85,26 @@ class Ledger:
     @property
     def note(self) -> str:
         """What opening has to report (a corrupt file set aside), or nothing."""
-        return self._store.note
+        return self._store.note if self._store is not None else ""
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store(self.folder, self._clock)
+        return self._store
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """Do what no fork may cut in two: the child would roll a half transaction back under the parent's hands."""
+        with self._pause:
+            return work()
+
+    def _renew(self) -> None:
+        """Open the file anew in a forked process, when it is first asked: a connection is not carried over a fork."""
+        leave_behind(self._store, self._thread)
+        self._store, self._thread = None, ThreadPoolExecutor(1, thread_name_prefix="qwen-ledger")
 
     def do(self, work: Callable[[Store], T]) -> Future[T]:
         """Run some work on the ledger's thread, in one transaction."""
-        return self._thread.submit(self._store.transact, work)
+        return self._thread.submit(self._whole, lambda: self._opened().transact(work))
 
     async def run(self, work: Callable[[Store], T]) -> T:
         """Await some work; it is done even where the waiting is cancelled: it may be what records an id."""
@@ -97,11 +117,12 @@ class Ledger:
     def close(self) -> None:
         """Close the file; nothing may be asked of it afterwards."""
         with contextlib.suppress(RuntimeError):
-            self._thread.submit(self._store.close).result()
+            if self._store is not None:
+                self._thread.submit(self._store.close).result()
         self._thread.shutdown()
 
 
-class Store(AccountRows, UploadRows):
+class Store(AccountRows, LostRows, UploadRows):
     """The statements, on the ledger's own thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
@@ -228,7 +249,8 @@ class Store(AccountRows, UploadRows):
     def spent_since(self, moment: float) -> Decimal:
         """Return the US dollars spent since a moment, at all providers, unknown outcomes included."""
         rows = self._db.execute(
-            "SELECT * FROM purchase WHERE price > 0 AND coalesce(sent_at, created_at) >= ?", (moment,)
+            "SELECT * FROM purchase WHERE price > 0 AND coalesce(server_at, sent_at, created_at) >= ?",
+            (moment,),
         )
         return sum((read_record(row).spent for row in rows.fetchall()), Decimal(0))
 
@@ -249,15 +271,6 @@ class Store(AccountRows, UploadRows):
         ).fetchone()
         return None if row is None else read_record(row)
 
-    def lost(self, provider: str, model: str) -> list[Record]:
-        """Return the rows to which a prediction without an owner could belong: sent, and no id was ever heard."""
-        rows = self._db.execute(
-            "SELECT * FROM purchase WHERE provider = ? AND model = ? AND sent_at IS NOT NULL"
-            " AND prediction_id IS NULL AND state IN ('sending', 'unknown', 'expired')",
-            (provider, model),
-        )
-        return [read_record(row) for row in rows.fetchall()]
-
     def unfinished(self, provider: str) -> list[Record]:
         """Return what was sent and isn't here: sending, submitted, completed and unknown rows."""
         rows = self._db.execute(
@@ -265,18 +278,6 @@ class Store(AccountRows, UploadRows):
             (provider,),
         )
         return [read_record(row) for row in rows.fetchall()]
-
-    def prediction_ids(self, provider: str, since: float) -> set[str]:
-        """Return the ids of all predictions that belong to a request, of rows made since a moment.
-
-        Without the unassigned ones: each of them may be the picture of a request whose answer was lost.
-        """
-        rows = self._db.execute(
-            "SELECT prediction_id FROM purchase WHERE provider = ? AND created_at >= ? AND prediction_id IS NOT NULL"
-            " AND key NOT LIKE ?",
-            (provider, since, f"{UNASSIGNED}%"),
-        )
-        return {row[0] for row in rows.fetchall()}
 
     def count_events(self, row_id: int, note: str) -> int:
         """Return how often a row's events have a note."""
@@ -371,7 +372,9 @@ class Store(AccountRows, UploadRows):
         return True
 
     def _abandoned(self, record: Record, now: float) -> bool:
-        return record.owner is None or record.lease_until <= now or is_dead(record.owner)
+        return (
+            record.owner is None or not lease_holds(record.lease_until, now, LEASE) or is_dead(record.owner)
+        )
 
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
@@ -418,6 +421,18 @@ class Store(AccountRows, UploadRows):
             self._event(row_id, "submitted", note)
         elif record.prediction_id != prediction_id:
             self.adopt(record.provider, prediction_id, record)
+
+    def go(self, record: Record, heard: Heard, **values: Any) -> Record:
+        """Bring a row of this process to where the table says that something leads; further arguments as in `move`.
+
+        Raises
+        ------
+        ClaimLostError
+            It isn't in that state any more, or another kernel's.
+        """
+        self.check_claim(record.id, record.state)
+        self.move(record.id, after(record.state, heard).to, **values)
+        return self.get(record.id)
 
     def keep_trouble(self, row_id: int, error: QwenError) -> None:
         """Note why an open row has got no further; whoever takes it up goes on from there."""
@@ -541,13 +556,6 @@ class Store(AccountRows, UploadRows):
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
         self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
-
-    def date(self, row_id: int, server_at: float) -> None:
-        """Note when a row was sent by the service's clock, which was not known yet when it was sent."""
-        self._db.execute(
-            "UPDATE purchase SET server_at = ? WHERE id = ? AND server_at IS NULL AND sent_at IS NOT NULL",
-            (server_at, row_id),
-        )
 
     def budget(self) -> Decimal | None:
         """Return the US dollars that a day may cost, all kernels together; None for no limit."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.model_schema import FILLED, Input
 
 #: Seeds that the API takes; -1 (its own choice) is never sent, because the answer would not tell it.
@@ -321,11 +322,15 @@ class Shelf:
         self._built_in = {model.id: model for model in built_in}
         self._models: Mapping[str, Model] = MappingProxyType(self._built_in)
         self._lock = threading.Lock()
+        in_child(self._renew)
         #: Whose catalogue was learned last, None for nobody's.
         self.source: Hashable = None
         #: Prices of what stands on no shelf, by id, US dollars: of what makes no pictures, and 0 of a model that can't be
         #: used because the list names no price.
         self.prices: Mapping[str, Decimal] = MappingProxyType({})
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def learn(
         self,

@@ -10,6 +10,9 @@ import uuid
 from functools import lru_cache
 from pathlib import Path
 
+#: How far the clocks of machines that share a folder may be apart; seconds.
+_CLOCKS_APART = 600.0
+
 
 def new_owner() -> str:
     """Return a name for this process: its id, the machine's boot, and a mark of its own."""
@@ -23,6 +26,14 @@ def is_dead(owner: str) -> bool:
     """
     pid, boot, _ = owner.split(":")
     return boot == boot_id() and not alive(int(pid))
+
+
+def lease_holds(until: float, now: float, length: float) -> bool:
+    """Whether a lease of so many seconds holds by this clock, seconds since the epoch.
+
+    One that ends far later than it can have been given for is of a clock that was set back since.
+    """
+    return now < until <= now + length + _CLOCKS_APART
 
 
 @lru_cache(maxsize=1)

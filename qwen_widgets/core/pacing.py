@@ -28,10 +28,16 @@ class Clock:
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
-    def midnight(self) -> float:
-        """Return when the local day began, seconds since the epoch."""
-        now = time.localtime(self.wall())
-        return time.mktime((now.tm_year, now.tm_mon, now.tm_mday, 0, 0, 0, 0, 0, -1))
+    def midnight(self, now: float | None = None) -> float:
+        """Return when the local day began, seconds since the epoch.
+
+        Parameters
+        ----------
+        now : float, optional
+            The time by a better clock than this machine's, where one is known.
+        """
+        day = time.localtime(self.wall() if now is None else now)
+        return time.mktime((day.tm_year, day.tm_mon, day.tm_mday, 0, 0, 0, 0, 0, -1))
 
 
 SYSTEM_CLOCK = Clock()

@@ -8,16 +8,29 @@ import io
 import os
 import re
 import stat
+import threading
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from PIL import Image, ImageFile, ImageFilter, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    Image,
+    ImageChops,
+    ImageFile,
+    ImageFilter,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
-from qwen_widgets.core.errors import PictureError
+from qwen_widgets.core.errors import DamagedError, PictureError
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.models import Size
+from qwen_widgets.core.stamps import Stamps
+from qwen_widgets.core.wholeness import CUT, fault_of, lengthened
 
 #: Formats that are taken, by their first bytes, and their file suffix. Never by name or by Content-Type.
 _FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
@@ -55,30 +68,91 @@ class Checked:
 
 
 def check(path: Path) -> Checked:
-    """Read a picture's type and pixel size from its bytes and decode it once.
+    """Read a picture's type and pixel size from its bytes, and see that it is whole and decodes.
+
+    Of a PNG, damage anywhere is seen; of a JPEG and a WebP, which have no checksums, whatever is missing.
 
     Raises
     ------
     PictureError
         Not PNG, JPEG or WebP; more than 40 million pixels; broken.
     """
-    with path.open("rb") as file:
-        kind = _kind(file.read(16))
+    data = path.read_bytes()
+    kind = _kind(data)
     if kind is None:
         raise PictureError("What came is not a PNG, JPEG or WebP picture.")
+    size, fault, _ = _look_through(data, kind)
+    if size is not None and size.pixels > MOST_PIXELS:
+        raise PictureError(f"The picture has {size} pixels, more than 40 million.")
+    if size is None or fault is not None:
+        raise PictureError(f"The picture can't be decoded{_because(fault)}.")
+    return Checked(_FORMATS[kind], size)
+
+
+def _because(fault: str | None) -> str:
+    return f": {fault}" if fault else ""
+
+
+def _look_through(data: bytes, kind: str) -> tuple[Size | None, str | None, bool]:
+    """Return a picture's size, None where it doesn't open; what is wrong with it, perhaps nameless; and if it lies on its side."""
     size: Size | None = None
     # The plugin itself, not Image.open: that warns of large pictures, and silencing a warning isn't thread-safe.
     try:
-        with _OPENERS[kind](path) as image:
+        with _OPENERS[kind](io.BytesIO(data)) as image:
             size = Size(*image.size)
-            if size.pixels <= MOST_PIXELS:
+            if size.pixels > MOST_PIXELS:
+                return size, "", False
+            if fault := fault_of(data, kind):
+                return size, fault, False
+            with _strictly():
                 image.load()
-                return Checked(_FORMATS[kind], size)
-    except Exception:  # noqa: BLE001, S110  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
-        pass
-    if size is not None and size.pixels > MOST_PIXELS:
-        raise PictureError(f"The picture has {size} pixels, more than 40 million.")
-    raise PictureError("The picture can't be decoded.")
+                if kind == "JPEG" and not _has_all(data, image):
+                    return size, CUT, False
+            return size, None, _is_on_its_side(image)
+    except Exception:  # noqa: BLE001  (decoders raise many kinds: OSError, SyntaxError, struct.error …)
+        return size, fault_of(data, kind), False
+
+
+def _begin_anew() -> None:
+    """Forget, in a forked process, the decoding of threads that are not there."""
+    global _strict_lock, _strict_now, _was_lenient
+    if _was_lenient:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+    _strict_lock, _strict_now, _was_lenient = threading.Lock(), 0, False
+
+
+in_child(_begin_anew)
+
+
+def _has_all(data: bytes, image: Image.Image) -> bool:
+    """Whether a decoded JPEG used no more data than there is: its decoder fills in grey without a word."""
+    longer = lengthened(data)
+    if longer is None:
+        return True
+    with _OPENERS["JPEG"](io.BytesIO(longer)) as other:
+        other.load()
+        return ImageChops.difference(image, other).getbbox() is None
+
+
+_strict_lock = threading.Lock()
+_strict_now, _was_lenient = 0, False
+
+
+@contextlib.contextmanager
+def _strictly() -> Iterator[None]:
+    """Have Pillow say what is missing, also where the notebook has told it not to (``LOAD_TRUNCATED_IMAGES``)."""
+    global _strict_now, _was_lenient  # noqa: PLW0603  (Pillow's own setting is the process's)
+    with _strict_lock:
+        if _strict_now == 0 and (lenient := ImageFile.LOAD_TRUNCATED_IMAGES):
+            ImageFile.LOAD_TRUNCATED_IMAGES, _was_lenient = False, lenient
+        _strict_now += 1
+    try:
+        yield
+    finally:
+        with _strict_lock:
+            _strict_now -= 1
+            if _strict_now == 0 and _was_lenient:
+                ImageFile.LOAD_TRUNCATED_IMAGES, _was_lenient = True, False
 
 
 def _kind(head: bytes) -> str | None:
@@ -104,6 +178,7 @@ class PictureStore:
         self.pictures = folder / "pictures"
         self.thumbnails = folder / "thumbnails"
         self.inputs = folder / "inputs"
+        self._stamps = Stamps()
 
     def part(self, name: str) -> Path:
         """Return the place of a file that is still arriving."""
@@ -115,10 +190,13 @@ class PictureStore:
         return self.pictures / sha256[:2] / f"{sha256[:20]}{suffix}"
 
     def keep(self, part: Path, sha256: str, suffix: str) -> Path:
-        """Give a whole, fsynced file its name, durably."""
+        """Give a whole, fsynced file its name, durably; what is there and isn't the picture is set aside."""
         path = self.path(sha256, suffix)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and not self.intact(sha256, suffix):
+            path.replace(path.with_suffix(f".{uuid.uuid4().hex[:12]}.bad"))
         part.replace(path)
+        self._stamps.stamp(path, sha256)
         _sync_folder(path.parent)
         _sync_folder(self.pictures)  # where the name of a new folder is
         return path
@@ -139,11 +217,6 @@ class PictureStore:
             part.replace(path)
             _sync_folder(path.parent)
         return path
-
-    def input_path(self, sha256: str, suffix: str) -> Path | None:
-        """Return the file of an input picture, None where it is gone; one that was made here is there twice."""
-        places = (self._input_path(sha256, suffix), self.path(sha256, suffix))
-        return next((path for path in places if _has_bytes(path)), None)
 
     def read_input(self, sha256: str, suffix: str) -> bytes | None:
         """Return the bytes of an input picture, None where they are gone, or are no longer those that were given."""
@@ -208,36 +281,104 @@ class PictureStore:
     ) -> bytes:
         """Return a JPEG of a stored or an input picture, its longer side at most `side` pixels; made once, then read.
 
+        What was made of the right file stays right where that is damaged afterwards; `is_damaged` then tells.
+
         Parameters
         ----------
         blurred : bool
             A derivative on which nothing can be made out, for a picture that the service has flagged.
+
+        Raises
+        ------
+        DamagedError
+            There is none yet, and the file it would be made of is damaged or gone.
         """
-        kept = self.thumbnails / sha256[:2] / f"{sha256[:20]}-{side}{'-blurred' * blurred}.jpg"
-        with contextlib.suppress(OSError):
-            data = kept.read_bytes()
-            # It was not fsynced: after a power cut it can be there and be empty or short.
-            if data.endswith(b"\xff\xd9"):
-                return data
-        source = self.path(sha256, suffix)
-        data = make_thumbnail(
-            source if source.exists() else self._input_path(sha256, suffix), side, blurred=blurred
-        )
+        places = (self.path(sha256, suffix), self._input_path(sha256, suffix))
+        source = next((path for path in places if self._holds(path, sha256)), None)
+
+        def make() -> bytes:
+            if source is None:
+                raise self.damage(sha256, suffix)
+            return make_thumbnail(source, side, blurred=blurred)
+
+        return self._made_once(f"{sha256[:20]}-{side}{'-blurred' * blurred}.jpg", make)
+
+    def miniature(self, sha256: str, suffix: str, *, side: int, quality: int, blurred: bool = False) -> bytes:
+        """Return a thumbnail for a page that has to stay small, WebP or JPEG by which is smaller; as `thumbnail` else."""
+        # Of the thumbnail that the viewer has: decoding the originals of a large grid takes many times as long.
+        larger = self.thumbnail(sha256, suffix, blurred=blurred)
+        name = f"{sha256[:20]}-{side}-{quality}{'-blurred' * blurred}.small"
+        return self._made_once(name, lambda: make_miniature(larger, side, quality))
+
+    def _made_once(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return what is kept under a name among the thumbnails, made where it isn't there as it was made."""
+        kept = self.thumbnails / name[:2] / name
+        # It is made anew in place of being read through: it is small, and after a power cut it can be empty or short.
+        if self._stamps.is_right(kept, name, lambda: False):
+            return kept.read_bytes()
+        data = make()
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = kept.with_suffix(f".{uuid.uuid4().hex[:12]}.part")  # two threads may be making it
         part.write_bytes(data)
         part.replace(kept)
+        self._stamps.stamp(kept, name)
         return data
 
     def intact(self, sha256: str, suffix: str) -> bool:
-        """Whether a stored picture's file is there and not empty."""
-        return _has_bytes(self.path(sha256, suffix))
+        """Whether a stored picture's file is there and is the picture: by size and time, by its hash where they are others."""
+        return self._holds(self.path(sha256, suffix), sha256)
+
+    def is_damaged(self, sha256: str, suffix: str) -> bool:
+        """Whether a stored picture's file was damaged or gone when it was last used; nothing is looked at now."""
+        return self._stamps.is_known_wrong(self.path(sha256, suffix))
+
+    def damage(self, sha256: str, suffix: str) -> DamagedError:
+        """Return what there is to say of a stored picture's damaged file."""
+        there = self.path(sha256, suffix).exists()
+        return DamagedError(f"the stored picture's file {'was changed or cut' if there else 'is gone'}.")
+
+    def read(self, sha256: str, suffix: str) -> bytes:
+        """Return a stored picture's bytes, which are those that were stored: they themselves are hashed.
+
+        Raises
+        ------
+        DamagedError
+            The file is gone, or was changed or cut.
+        """
+        path = self.path(sha256, suffix)
+        with contextlib.suppress(OSError):
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return data
+        self._stamps.note_wrong(path)
+        raise self.damage(sha256, suffix)
+
+    def _holds(self, path: Path, sha256: str) -> bool:
+        return self._stamps.is_right(path, sha256, lambda: sha256_of(path) == sha256)
 
 
 def make_thumbnail(
     source: Path | bytes | Image.Image, side: int, *, quality: int = 80, blurred: bool = False
 ) -> bytes:
     """Return a JPEG of a picture, its longer side at most `side` pixels, without metadata."""
+    out = io.BytesIO()
+    _scaled_down(source, side, blurred=blurred).save(
+        out, "JPEG", quality=quality, optimize=True, progressive=True
+    )
+    return out.getvalue()
+
+
+def make_miniature(source: bytes, side: int, quality: int) -> bytes:
+    """Return a picture as WebP or JPEG, whichever is smaller, its longer side at most `side` pixels."""
+    image = _scaled_down(source, side)
+    jpeg, webp = io.BytesIO(), io.BytesIO()
+    image.save(jpeg, "JPEG", quality=quality, optimize=True, progressive=True)
+    image.save(webp, "WEBP", quality=quality, method=4)
+    return min(webp.getvalue(), jpeg.getvalue(), key=len)
+
+
+def _scaled_down(source: Path | bytes | Image.Image, side: int, *, blurred: bool = False) -> Image.Image:
+    """Return a picture in RGB, upright, its longer side at most `side` pixels."""
     if isinstance(source, Image.Image):
         image = source.copy()
     else:
@@ -255,14 +396,12 @@ def make_thumbnail(
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if blurred:
         image = image.filter(ImageFilter.GaussianBlur(max(image.size) / 14))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
-    return out.getvalue()
+    return image
 
 
-def load(path: Path) -> Image.Image:
+def load(data: bytes) -> Image.Image:
     """Return a stored picture, decoded."""
-    with Image.open(path, formats=tuple(_FORMATS)) as image:
+    with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
         image.load()
         return image.copy()
 
@@ -271,29 +410,22 @@ def load(path: Path) -> Image.Image:
 
 
 def check_input(data: bytes) -> Checked:
-    """Read an input picture's type and its size as it is shown, and decode it once.
+    """Read an input picture's type and its size as it is shown, and see that it is whole and decodes.
 
     Raises
     ------
     PictureError
         What is wrong with it, to be read behind its name: ``is not a PNG, JPEG or WebP picture``.
     """
-    kind = _kind(data[:16])
+    kind = _kind(data)
     if kind is None:
         raise PictureError("is not a PNG, JPEG or WebP picture")
-    size: Size | None = None
-    try:
-        with _OPENERS[kind](io.BytesIO(data)) as image:
-            size = Size(*image.size)
-            if size.pixels <= MOST_PIXELS:
-                image.load()
-                turned = _is_on_its_side(image)
-                return Checked(_FORMATS[kind], Size(size.height, size.width) if turned else size)
-    except Exception:  # noqa: BLE001, S110  (as in `check`)
-        pass
+    size, fault, turned = _look_through(data, kind)
     if size is not None and size.pixels > MOST_PIXELS:
         raise PictureError(f"has {size} pixels, more than the 40 million that are opened")
-    raise PictureError("can't be decoded")
+    if size is None or fault is not None:
+        raise PictureError(f"can't be decoded{_because(fault)}")
+    return Checked(_FORMATS[kind], Size(size.height, size.width) if turned else size)
 
 
 def _is_on_its_side(image: Image.Image) -> bool:
@@ -430,13 +562,6 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _has_bytes(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _is_file_of(data: bytes, path: Path) -> bool:

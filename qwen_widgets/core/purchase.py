@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import stamina
 
-from qwen_widgets.core import answers, pacing, pictures, reconcile, retrying, states
+from qwen_widgets.core import answers, pacing, pictures, retrying, states
 from qwen_widgets.core.answers import Prediction, read_text
 from qwen_widgets.core.enhancer import is_address
 from qwen_widgets.core.errors import (
@@ -38,6 +38,7 @@ from qwen_widgets.core.errors import (
     UnknownOutcomeError,
 )
 from qwen_widgets.core.ledger import Store
+from qwen_widgets.core.lost_answers import LostAnswers
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import Order
@@ -56,14 +57,6 @@ _LONGEST_LIMITED = 900.0
 _FETCH_TRIES = 11
 #: Characters of an enhanced prompt; no model takes near so many.
 _LONGEST_TEXT = 20_000
-_ABSENT = "proven absent"
-#: One account's history proves nothing of what was sent to another.
-_OTHER_KEY = UnknownOutcomeError(
-    "it was sent with another API key, and this key's account does not show it",
-    next_step="Run the cell again with the key it was sent with to look there",
-)
-#: How often the history is asked anew because its Date shows that the wrong minutes were asked for.
-_MOST_DATES = 3
 
 
 class RunSide(Protocol):
@@ -99,8 +92,9 @@ class Purchase:
         self.request = request
         #: When this process sent it, by the monotonic clock; None where another did.
         self._sent: float | None = None
-        #: Whether this process has noted that the service says it has no such prediction.
+        #: Whether this process has heard that the service has no such prediction.
         self._was_missed = False
+        self._lost_answers = LostAnswers(engine, run)
 
     async def drive(self, record: Record) -> Record | None:
         """Bring a row as far as it goes.
@@ -124,7 +118,7 @@ class Purchase:
                 record = sent
             elif record.state == "unknown":
                 self.run.tell(record.key, "unknown", record, record.error)
-                looked = await self._reconcile(record)
+                looked = await self._lost_answers.settle(record)
                 if looked.state == "unknown":
                     return looked
                 record = looked
@@ -144,32 +138,9 @@ class Purchase:
             else:
                 return record
 
-    async def _go(
-        self, record: Record, heard: Heard, *, error: QwenError | None = None, note: str = "", **values: Any
-    ) -> Record:
+    async def _go(self, record: Record, heard: Heard, **values: Any) -> Record:
         """Bring the row to where the table says that this leads; the row as it is then."""
-        rule = states.after(record.state, heard)
-
-        def work(db: Store) -> Record:
-            db.check_claim(record.id, record.state)
-            db.move(record.id, rule.to, error=error, note=note, **values)
-            return db.get(record.id)
-
-        return await self.engine.ledger.run(work)
-
-    def _ages(self, record: Record) -> tuple[float, float]:
-        """Return the least and the most seconds that the submit can be ago.
-
-        By the wall clock, which may have been set since, and by the monotonic one, which may have stood still while
-        the machine slept.
-        """
-        clock = self.engine.clock
-        by_wall = clock.wall() - (record.sent_at or record.created_at)
-        if self._sent is None:
-            # Sent in the future: the clock was set back, and the submit may be any time ago.
-            return max(0.0, by_wall), by_wall if by_wall >= -reconcile.BEFORE else reconcile.KEPT
-        by_us = clock.monotonic() - self._sent
-        return max(0.0, min(by_wall, by_us)), max(by_wall, by_us)
+        return await self.engine.ledger.run(lambda db: db.go(record, heard, **values))
 
     # --- submit -----------------------------------------------------------------------------------------
 
@@ -234,7 +205,7 @@ class Purchase:
 
     @staticmethod
     def _accept(record: Record, prediction_id: str, db: Store) -> Record:
-        db.accept(record.id, prediction_id)
+        db.answered(record.id, prediction_id)
         return db.get(record.id)
 
     async def _upload(self, record: Record, request: Order) -> tuple[str, ...]:
@@ -258,7 +229,7 @@ class Purchase:
         def announce(db: Store) -> Record:
             db.send(
                 record.id,
-                midnight=self.engine.clock.midnight(),
+                midnight=self.engine.clock.midnight(server_at),
                 server_at=server_at,
                 addresses=addresses,
                 account=self.engine.client.account,
@@ -278,116 +249,6 @@ class Purchase:
         self.engine.sendings.note(record.id, dated=server_at is not None)
         return sending
 
-    # --- reconcile ----------------------------------------------------------------------------------------
-
-    async def _reconcile(self, record: Record) -> Record:
-        """Look for a lost answer in the account's history; the row goes on, is proven absent, or stays unknown."""
-        engine = self.engine
-        if engine.free:
-            # The embedded service costs nothing: what was lost is asked for anew.
-            return await self._proven_absent(record)
-        passed, _ = self._ages(record)
-        if passed > reconcile.KEPT:
-            gone = ExpiredError("Its answer was lost, and the service has deleted it by now.", paid="unknown")
-            return await self._go(record, Heard.GONE, error=gone)
-        trouble: QwenError | None = None
-        finding: reconcile.Finding | None = None
-        looks = [after * engine.time_scale for after in reconcile.SETTLE]
-        # Looks whose time has passed are one: the history has settled since.
-        due = [passed] * any(at <= passed for at in looks) + [at for at in looks if at > passed]
-        for at in due:
-            await asyncio.sleep(max(0.0, at - self._ages(record)[0]))
-            try:
-                finding, looked = await self._look(record)
-            except QwenError as error:
-                trouble = error
-                if isinstance(error, KeyRefusedError):
-                    break
-                continue
-            if finding.verdict == "found":
-                return looked
-        if trouble is None and finding is not None and finding.verdict == "absent":
-            sent_with = await engine.ledger.run(partial(Store.sent_with, row_id=record.id))
-            if sent_with in ("", engine.client.account):
-                return await self._proven_absent(record)
-            trouble = _OTHER_KEY
-        return await self._leave_unknown(record, finding, trouble)
-
-    async def _look(self, record: Record) -> tuple[reconcile.Finding, Record]:
-        """Look into the history once; what is found is written down in the very transaction that judges it."""
-        engine = self.engine
-        assert self.request is not None
-        for _ in range(_MOST_DATES):
-            wall = engine.clock.wall()
-            now = engine.client.now() or wall
-            skew = now - wall
-            least, most = self._ages(record)
-            then = record.server_at if record.server_at is not None else now - least
-            history = await engine.client.history(
-                model=self.request.model,
-                since=min(then, now - most) - reconcile.BEFORE,
-                until=max(then, now - least) + reconcile.AFTER,
-            )
-            # The answer's own date may show that the wrong minutes were asked for.
-            later = engine.clock.wall()
-            if abs((engine.client.now() or later) - later - skew) < reconcile.BEFORE / 2:
-                break
-        else:
-            raise UnavailableError("The service's dates contradict each other.")
-        sent_at = record.sent_at or record.created_at
-        near = reconcile.BEFORE + reconcile.AFTER + most - least
-
-        def judge(db: Store) -> tuple[reconcile.Finding, Record]:
-            db.check_claim(record.id, "unknown")
-            others = [
-                other
-                for other in db.lost(engine.provider, record.model)
-                if other.id != record.id and abs((other.sent_at or other.created_at) - sent_at) < near
-            ]
-            ids = db.prediction_ids(engine.provider, sent_at - reconcile.KEPT)
-            finding = reconcile.find(record, history, ids, others)
-            if finding.prediction is not None:
-                db.accept(record.id, finding.prediction.id, note="found in the history")
-            return finding, db.get(record.id)
-
-        return await engine.ledger.run(judge)
-
-    async def _proven_absent(self, record: Record) -> Record:
-        """Send it once more, and only once: the history answered every time and it is not there."""
-        before = await self.engine.ledger.run(partial(Store.count_events, row_id=record.id, note=_ABSENT))
-        if before == 0 and not self.run.must_stop():
-            return await self._go(record, Heard.ABSENT, note=_ABSENT)
-        lost = NotSentError(
-            "The order was lost on the way; the account's history shows that nothing was made."
-        )
-        return await self._go(record, Heard.ABSENT_AGAIN, error=lost, note=_ABSENT)
-
-    async def _leave_unknown(
-        self, record: Record, finding: reconcile.Finding | None, trouble: QwenError | None
-    ) -> Record:
-        strays = finding.strays if finding is not None else ()
-        if strays:
-            why = f"{len(strays)} pictures of the account's history could be it"
-        elif trouble is _OTHER_KEY:
-            why = trouble.message
-        else:
-            why = f"and the account's history can't be read: {trouble.message if trouble else 'no answer'}"
-        lost = record.error.message.rstrip(".") if record.error is not None else "The answer was lost"
-        error = UnknownOutcomeError(
-            f"{lost}; {why}",
-            next_step=(trouble.next_step if trouble is _OTHER_KEY else "Run the cell again to look once more")
-            + ", or grid.retry() to buy it again.",
-        )
-
-        def work(db: Store) -> Record:
-            db.check_claim(record.id, "unknown")
-            for stray in strays:
-                db.adopt(self.engine.provider, stray.id, record, account=self.engine.client.account)
-            db.move(record.id, "unknown", error=error)
-            return db.get(record.id)
-
-        return await self.engine.ledger.run(work)
-
     # --- poll ---------------------------------------------------------------------------------------------
 
     async def _poll(self, record: Record) -> Record | None:
@@ -395,7 +256,7 @@ class Purchase:
         assert record.prediction_id is not None
         engine = self.engine
         known = await engine.known_durations(record.model)
-        age, _ = self._ages(record)
+        age = engine.sendings.age(record)
         began = engine.clock.monotonic() - (age if age < _FRESH else 0.0)
         until = engine.clock.monotonic() + pacing.deadline(known, scale=engine.time_scale)
         since = engine.clock.monotonic() - age
@@ -447,16 +308,18 @@ class Purchase:
 
     async def _missed(self, record: Record) -> QwenError:
         """Return what it means that the service has just said that it has no such prediction."""
+        # One answer alone may have a wrong date.
+        again, self._was_missed = self._was_missed, True
         now = self.engine.client.now()
+        too_old = states.is_too_old(now, record.server_at)
+        if not too_old and not self.engine.free and (elsewhere := await self._elsewhere(record)) is not None:
+            return elsewhere
         # The embedded service lives as long as its kernel: what it doesn't know, it never will.
-        if not self.engine.free and not states.is_too_old(now, record.server_at):
-            if (elsewhere := await self._elsewhere(record)) is not None:
-                return elsewhere
-            if not states.is_gone(now, record.missed_at):
-                if now is not None:
-                    self._was_missed = True
-                    await self.engine.ledger.run(partial(Store.note_missed, row_id=record.id, at=now))
-                return UnavailableError("The service says that it has no such prediction, which may pass.")
+        gone = self.engine.free or (again and (too_old or states.is_gone(now, record.missed_at)))
+        if not gone:
+            if now is not None:
+                await self.engine.ledger.run(partial(Store.note_missed, row_id=record.id, at=now))
+            return UnavailableError("The service says that it has no such prediction, which may pass.")
         return ExpiredError("The service no longer has this prediction.", prediction_id=record.prediction_id)
 
     async def _there(self, record: Record) -> None:

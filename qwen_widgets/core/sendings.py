@@ -1,4 +1,4 @@
-"""Sendings: when this process sent which order, on clocks that nobody can set."""
+"""Sendings: how long ago an order was sent, on clocks that nobody can set: a monotonic one, and the service's own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 
 from qwen_widgets.core.ledger import Ledger, Store
+from qwen_widgets.core.records import Record
 
 
 class Sendings:
-    """The orders that this process has sent.
+    """When orders were sent, by this process and by others.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ class Sendings:
         self._monotonic = monotonic
         self._service_now = service_now
         self._sent: dict[int, float] = {}
+        #: When this process has first looked for an order that another had sent.
+        self._looked: dict[int, float] = {}
         #: Rows that were sent before any answer had told the service's time.
         self._undated: set[int] = set()
 
@@ -38,10 +41,28 @@ class Sendings:
         else:
             self._undated.add(row_id)
 
-    def seconds_since(self, row_id: int) -> float | None:
-        """Return the seconds since this process has sent a row; None where another did."""
-        sent = self._sent.get(row_id)
-        return None if sent is None else self._monotonic() - sent
+    def is_ours(self, row_id: int) -> bool:
+        """Whether this process has sent it."""
+        return row_id in self._sent
+
+    def looked(self, row_id: int) -> None:
+        """Note that a row is looked for now: it has been sent by then."""
+        self._looked.setdefault(row_id, self._monotonic())
+
+    def known_for(self, row_id: int) -> float:
+        """Return the seconds since this process sent a row, or first looked for it."""
+        now = self._monotonic()
+        return now - self._sent.get(row_id, self._looked.get(row_id, now))
+
+    def by_dates(self, record: Record) -> float | None:
+        """Return the seconds since a row was sent by the service's dates; None where they don't tell."""
+        now = self._service_now()
+        return None if now is None or record.server_at is None else now - record.server_at
+
+    def age(self, record: Record) -> float:
+        """Return the seconds that have certainly passed since a row was sent."""
+        known_for = self.known_for(record.id)
+        return known_for if self.is_ours(record.id) else max(known_for, self.by_dates(record) or 0.0)
 
     def date(self) -> None:
         """Keep when the undated rows were sent, now that the service's time is known."""

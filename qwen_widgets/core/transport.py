@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
-import httpcore
 import httpx
+
+# httpcore imports it for every lock and event, and each time anew where it isn't there: more than half of the CPU time of a
+# call (anyio 4.12 no longer brings it). Imported here, so that no sniffio.py of the notebook's folder is.
+import sniffio  # noqa: F401
 
 from qwen_widgets._version import __version__
 from qwen_widgets.core.answers import BadAnswerError
@@ -25,18 +27,6 @@ from qwen_widgets.core.errors import QwenError, SettingsError, clean
 T = TypeVar("T")
 
 
-def _library(look: Callable[[], str]) -> Callable[[], str]:
-    """Answer in place of httpcore's look-up of the async library that runs it.
-
-    It imports sniffio for every lock and event, which fails anew each time where that isn't installed (anyio 4.12 no
-    longer brings it): more than half of the CPU time of a call, and a file sniffio.py in the notebook's folder would be
-    run, with the key at hand. Without trio, which depends on sniffio, there is nothing to look up.
-    """
-    return lambda: look() if "trio" in sys.modules else "asyncio"
-
-
-_locks = httpcore._synchronization  # noqa: SLF001  (there is no public way to say which library it is)
-_locks.current_async_library = _library(_locks.current_async_library)
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=5)
 
 

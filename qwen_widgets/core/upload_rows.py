@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from qwen_widgets.core.owner import is_dead
+from qwen_widgets.core.owner import is_dead, lease_holds
 
 #: Seconds that a claim on an upload holds without being renewed.
 UPLOAD_LEASE = 30.0
@@ -37,7 +37,11 @@ class UploadRows:
         ).fetchone()
         if row is not None and row["address"] and (row["expires_at"] or 0.0) > now:
             return str(row["address"]), False
-        taken = row is not None and row["owner"] is not None and (row["lease_until"] or 0.0) > now
+        taken = (
+            row is not None
+            and row["owner"] is not None
+            and lease_holds(row["lease_until"] or 0.0, now, UPLOAD_LEASE)
+        )
         if taken and not is_dead(row["owner"]):
             return None, False
         self._db.execute(

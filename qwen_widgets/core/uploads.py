@@ -16,10 +16,11 @@ from qwen_widgets.core.pacing import Clock
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.retrying import worth_another_try
+from qwen_widgets.core.states import KEPT
 from qwen_widgets.core.upload_rows import UPLOAD_LEASE
 
 #: The service deletes uploads after seven days; a picture that waits for its turn must still be there then.
-KEPT = 7 * 24 * 3600.0 - 6 * 3600.0
+USED_FOR = KEPT - 6 * 3600.0
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 _TRIES = 4
 _NO_UPLOAD = "Nothing was bought; run the cell again."
@@ -131,7 +132,7 @@ class Uploads:
             raise
         finally:
             renewing.cancel()
-        until = self._clock.wall() + KEPT
+        until = self._clock.wall() + USED_FOR
         await self._ledger.run(lambda db: db.write_upload(**row, address=address, expires_at=until))
         return address
 

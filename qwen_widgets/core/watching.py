@@ -110,7 +110,7 @@ class Watch:
 
     async def _read_page(self) -> dict[str, Prediction]:
         try:
-            page = {found.id: found for found in await self._client.newest_page()}
+            page = {found.id: found for found in (await self._client.history_page(1)).entries}
         except QwenError:
             page = {}
         lags = any(known in page and not page[known].completed for known in self._completed)

@@ -8,10 +8,9 @@ unknown) decides what may be paid for again, so a submit is sent exactly once by
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -22,7 +21,7 @@ from urllib.parse import quote
 import httpx
 
 from qwen_widgets.core import answers, catalogue
-from qwen_widgets.core.answers import BadAnswerError, Prediction
+from qwen_widgets.core.answers import BadAnswerError, HistoryPage, Prediction
 from qwen_widgets.core.download import Downloaded, Downloads
 from qwen_widgets.core.errors import (
     NotSentError,
@@ -34,7 +33,7 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.key import ApiKey
-from qwen_widgets.core.models import LEAST_PRICE, Model
+from qwen_widgets.core.models import LEAST_PRICE
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
@@ -45,11 +44,12 @@ LARGEST_CATALOGUE = 16 << 20
 #: Answers that prove that nothing was created. Every other answer that isn't a 2xx leaves it open.
 _REFUSED = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 _KEPT_OF_ANSWER = 4096
-#: Items asked for with one page of the history, and pages at most.
+#: Entries asked for with one page of the history.
 _PAGE = 100
-_MOST_PAGES = 100
 #: A Date is cut to whole seconds, and its answer was some time on its way; seconds.
 _DATE_BLUR = 2.0
+#: Dates further apart than this are of two clocks; seconds.
+_DATES_APART = 15.0
 
 
 @dataclass(slots=True)
@@ -116,6 +116,8 @@ class WaveSpeed:
         self._monotonic = monotonic
         #: The service's clock less the monotonic one, seconds; None until an answer carries a Date.
         self._ahead: float | None = None
+        #: How often a Date has contradicted the ones before it.
+        self.contradictions = 0
         #: Called when an answer has told the service's time.
         self.on_date: Callable[[], None] = lambda: None
 
@@ -209,64 +211,30 @@ class WaveSpeed:
             raise UnavailableError(f"The service answered, but {words}.")
         return None
 
-    async def history(self, *, model: Model | None = None, since: float, until: float) -> list[Prediction]:
-        """List the account's predictions of a span of time, newest first.
+    async def history_page(self, number: int, *, model: str = "") -> HistoryPage:
+        """Return a page of the account's predictions, newest first.
 
         Parameters
         ----------
-        since, until : float
-            Seconds since the epoch by the server's clock.
+        number : int
+            From 1; a page behind the last one is empty.
+        model : str
+            Id of the model whose predictions are asked for; empty for all.
 
         Raises
         ------
-        UnavailableError
-            A page or an entry could not be had: the list is whole or not at all, since what is not in it counts
-            as never made.
+        UnavailableError, RateLimitedError
+            The page could not be had; safe to ask again.
         """
-        found, all_of_it = await self._pages(_span(since, until, model), whole=True)
-        if not all_of_it:
-            raise UnavailableError("The history did not come whole.")
-        return found
-
-    async def newest(self, *, since: float, until: float) -> tuple[list[Prediction], bool]:
-        """List the account's predictions of a span of time as far as they come, to be looked at: they prove nothing.
-
-        Entries that can't be read are left out.
-
-        Returns
-        -------
-        list of Prediction
-            Newest first.
-        bool
-            Whether that is all; False where there are more pages than are read.
-        """
-        return await self._pages(_span(since, until, None), whole=False)
-
-    async def newest_page(self) -> list[Prediction]:
-        """List the account's newest predictions, a hundred at most and as one call gives them; errors as in `newest`."""
-        data = await self._get("POST", "/predictions", {"page": 1, "page_size": _PAGE})
-        items = data.get("items") if isinstance(data, dict) else None
-        if not isinstance(items, list):
-            raise UnavailableError("The history came without a list.")
-        return list(_read_items(items, whole=False))
-
-    async def _pages(self, body: dict[str, Any], *, whole: bool) -> tuple[list[Prediction], bool]:
-        """Read the history page by page; with it, whether it came to an end."""
-        found: dict[str, Prediction] = {}
-        for page in range(1, _MOST_PAGES + 1):
-            data = await self._get("POST", "/predictions", {"page": page, "page_size": _PAGE, **body})
-            items = data.get("items") if isinstance(data, dict) else None
-            if not isinstance(items, list):
-                raise UnavailableError("The history came without a list.")
-            before = len(found)
-            found |= {prediction.id: prediction for prediction in _read_items(items, whole=whole)}
-            total = answers.integer(data.get("total"))
-            # A server may give fewer a page than it was asked for: only the total, or a page without news, ends it.
-            if total is not None and len(found) >= total:
-                return list(found.values()), True
-            if len(found) == before:
-                return list(found.values()), total is None or not whole
-        return list(found.values()), False
+        body: dict[str, Any] = {"page": number, "page_size": _PAGE}
+        if model:
+            body["model"] = model
+        data = await self._get("POST", "/predictions", body)
+        try:
+            return answers.read_history_page(data)
+        except BadAnswerError as error:
+            words = str(error)
+        raise UnavailableError(f"The service answered, but {words}.")
 
     async def models(self) -> catalogue.Catalogue:
         """Return the account's catalogue; its answer alone may be of megabytes."""
@@ -406,6 +374,8 @@ class WaveSpeed:
         if moment is None:
             return
         ahead = moment.timestamp() - self._monotonic()
+        if self._ahead is not None and abs(ahead - self._ahead) > _DATES_APART:
+            self.contradictions += 1
         # What is behind by less than the blur is the same time, told less closely.
         if self._ahead is None or not self._ahead - _DATE_BLUR <= ahead <= self._ahead:
             self._ahead = ahead
@@ -536,26 +506,3 @@ def _redirected(status: int) -> QwenError:
     error.next_step = "Check QWEN_WIDGETS_BASE_URL."
     error.stops_run = True
     return error
-
-
-def _read_items(items: list[Any], *, whole: bool) -> Iterator[Prediction]:
-    for item in items:
-        try:
-            yield answers.read_prediction(item)
-        except BadAnswerError:
-            # It could be the one that is looked for.
-            if whole:
-                break
-    else:
-        return
-    raise UnavailableError("The history holds an entry that can't be read.")
-
-
-def _span(since: float, until: float, model: Model | None) -> dict[str, Any]:
-    """Return what the history is asked for, in whole seconds."""
-    span = {"created_after": _iso(math.floor(since)), "created_before": _iso(math.ceil(until))}
-    return span if model is None else {**span, "model": model.id}
-
-
-def _iso(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

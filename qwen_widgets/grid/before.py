@@ -6,10 +6,9 @@ The column stands behind those of the sweep: the places of the grid's own cells 
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.errors import DamagedError
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.view import CellView, ColumnView
@@ -62,25 +61,21 @@ def before_pictures(grid: Grid, make: Thumbnail) -> dict[tuple[int, int], bytes]
     """Return a JPEG of the picture before, by row and column of the view; one picture is made once."""
     found: dict[tuple[int, int], bytes] = {}
     known: dict[InputPicture, bytes] = {}
-    for place, picture in _first_pictures(grid).items():
+    for place, picture in first_inputs(grid).items():
         if picture not in known:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, DamagedError):
                 known[picture] = make(picture.sha256, picture.suffix, blurred=picture.flagged)
         if picture in known:
             found[place] = known[picture]
     return found
 
 
-def before_paths(grid: Grid, store: PictureStore) -> dict[tuple[int, int], Path]:
-    """Return the files of the pictures before that are kept and not flagged, by row and column of the view."""
-    paths = {
-        place: store.input_path(picture.sha256, picture.suffix)
-        for place, picture in _first_pictures(grid).items()
-        if not picture.flagged
-    }
-    return {place: path for place, path in paths.items() if path is not None}
+def before_inputs(grid: Grid) -> dict[tuple[int, int], InputPicture]:
+    """Return the pictures before that may be shown as they are, by row and column of the view."""
+    return {place: picture for place, picture in first_inputs(grid).items() if not picture.flagged}
 
 
-def _first_pictures(grid: Grid) -> dict[tuple[int, int], InputPicture]:
+def first_inputs(grid: Grid) -> dict[tuple[int, int], InputPicture]:
+    """Return the picture before of each row that has one, by row and column of the view."""
     column = len(grid.seeds)
     return {(row, column): line.images[0] for row, line in enumerate(grid.sweep.rows) if line.images}

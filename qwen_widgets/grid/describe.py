@@ -211,10 +211,12 @@ def _cell_view(cell: Cell) -> CellView:
     if cell.left_open:
         state = "unknown"
     told = error is not None and (state in ("failed", "unknown", "stopped") or waits)
-    warning = ""
+    warnings = []
     asked = cell.request.model.takes_size
     if asked and cell.size is not None and cell.size != cell.request.size:
-        warning = f"{cell.size}, asked {cell.request.size}"
+        warnings.append(f"{cell.size}, asked {cell.request.size}")
+    if cell.damaged and error is not None:
+        warnings.append(f"damaged: {error.sentence}")
     return CellView(
         row=cell.row,
         column=cell.column,
@@ -229,7 +231,7 @@ def _cell_view(cell: Cell) -> CellView:
         paid=_paid_text(error) if told and error and state in ("failed", "unknown") else "",
         next_step=error.next_step if told and error else "",
         since=cell.since if state == "running" else 0.0,
-        warning=warning,
+        warning=" · ".join(warnings),
         flagged=cell.flagged,
         offers=cell_offers(cell),
     )

@@ -9,14 +9,16 @@ import os
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qwen_widgets.core import metadata
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import DamagedError, InputError
 from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, drawing, plan_sweep, read_seeds
+from qwen_widgets.grid.files import read_all, read_cell, warn_of_damage
 
 if TYPE_CHECKING:
     from qwen_widgets.grid.grid import Cell, Grid
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MANIFEST, TABLE, PAGE = "manifest.jsonl", "grid.csv", "grid.html"
 #: Pixels of the longer side of a page's thumbnails.
 PAGE_SIDE = 512
+_LEFT_OUT = "what is left of them was not exported"
 
 
 def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None) -> Sweep:
@@ -144,10 +147,12 @@ def save(grid: Grid, folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"save {str(folder)!r}: that folder can't be made ({error.strerror}).") from None
     saved = []
-    for name, data in _contents(grid):
+    damaged: list[Cell] = []
+    for name, data in _contents(grid, damaged):
         write_atomic(folder / name, data)
         if name not in (MANIFEST, TABLE, PAGE):
             saved.append(folder / name)
+    warn_of_damage("save", damaged, _LEFT_OUT)
     return saved
 
 
@@ -155,26 +160,37 @@ def to_zip(grid: Grid, path: Path) -> Path:
     """Write what `save` writes into one ZIP file."""
     path = expanded(path, f"to_zip {str(path)!r}")
     out = io.BytesIO()
+    damaged: list[Cell] = []
     # Pictures are compressed already.
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
-        for name, data in _contents(grid):
+        for name, data in _contents(grid, damaged):
             file.writestr(name, data)
     write_atomic(path, out.getvalue())
+    warn_of_damage("to_zip", damaged, _LEFT_OUT)
     return path
 
 
-def _contents(grid: Grid) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and bytes of a saved grid: its pictures, the manifest, the table, the page."""
-    lines = []
-    for cell, record in zip(grid, records(grid), strict=True):
-        name = None
+def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and bytes of a saved grid: its pictures, the manifest, the table, the page.
+
+    Each picture is hashed before it leaves; what is no longer what was stored goes to `damaged` in its place.
+    """
+    lines, wins = [], _wins(grid)
+    for cell in grid:
+        name, data = None, b""
         if cell.path is not None:
+            try:
+                data = read_cell(cell)
+            except DamagedError:
+                damaged.append(cell)
+        if cell.path is not None and data:
             stem = f"{cell.row + 1:02}-{cell.column + 1:02}-{slug(cell.request.prompt)}"
             seed = "" if cell.request.seed is None else f"-seed-{cell.request.seed}"
             name = f"{stem}{seed}{cell.path.suffix}"
             facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
             facts |= {key: value for key, value in _enhanced(grid, cell).items() if value}
-            yield name, metadata.embed(cell.path.read_bytes(), cell.request, facts)
+            yield name, metadata.embed(data, cell.request, facts)
+        record = _record(grid, cell) | wins[cell.row]
         # Where it lies on this machine is nobody else's business.
         lines.append({"file": name} | {key: value for key, value in record.items() if key != "path"})
     yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
@@ -226,18 +242,23 @@ def to_html(grid: Grid, path: Path, *, embed: str = "thumbs") -> Path:
     if embed not in ("thumbs", "full"):
         raise InputError(f"embed {embed!r}: it is thumbs or full.")
     path = expanded(path, f"to_html {str(path)!r}")
-    write_atomic(path, page(grid, embed=embed).encode())
+    originals, damaged = read_all(grid) if embed == "full" else ({}, [])
+    write_atomic(path, page(grid, originals).encode())
+    warn_of_damage("to_html", damaged, "their thumbnails, made before, are in the page")
     return path
 
 
-def page(grid: Grid, *, embed: str = "thumbs") -> str:
-    """Return the grid as one HTML page, its choices and its ways to go on with it."""
+def page(grid: Grid, originals: Mapping[tuple[int, int], bytes] = MappingProxyType({})) -> str:
+    """Return the grid as one HTML page, its choices and its ways to go on with it.
+
+    Parameters
+    ----------
+    originals : mapping of (row, column) to bytes
+        Pictures that stand in place of their thumbnails.
+    """
     from qwen_widgets.grid.describe import cell_actions, describe  # noqa: PLC0415  (they read grids, this is their part)
     from qwen_widgets.grid.page import render_viewer_page  # noqa: PLC0415
 
-    pictures = grid.thumbnails(PAGE_SIDE)
-    if embed == "full":
-        # A flagged picture leaves only as its blurred derivative.
-        pictures |= {place: data for place, data in grid.originals().items() if place in pictures}
+    pictures = {**grid.thumbnails(PAGE_SIDE), **originals}
     actions = {(cell.row, cell.column): cell_actions(grid, cell.row, cell.column) for cell in grid}
     return render_viewer_page(describe(grid), pictures, grid.choices, actions)

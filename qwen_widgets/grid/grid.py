@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qwen_widgets.core import pictures
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
 from qwen_widgets.core.errors import InputError, QwenError
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.inputs import Given, from_cell
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, MadeFrom
 from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
-from qwen_widgets.grid import export
-from qwen_widgets.grid.before import before_paths, before_pictures
+from qwen_widgets.grid import export, files
 from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
 from qwen_widgets.grid.recipe import seed_text, write_cell
 
@@ -100,8 +98,14 @@ class Cell:
     @property
     def error(self) -> QwenError | None:
         """Why there is no picture, with `.paid` and `.next_step`; None where nothing is wrong."""
-        update = self._update
-        return update.error if update is not None else None
+        if self._file is not None and self.damaged:
+            return self._grid._store.damage(*self._file)  # noqa: SLF001
+        return self._update.error if self._update is not None else None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the stored picture's file was changed, cut or gone when it was last used."""
+        return self._file is not None and self._grid._store.is_damaged(*self._file)  # noqa: SLF001
 
     @property
     def left_open(self) -> bool:
@@ -177,11 +181,19 @@ class Cell:
 
     @property
     def path(self) -> Path | None:
-        """The stored picture's file with the service's own bytes; None while there is none."""
+        """Where the stored picture's file is, with the service's own bytes; None while there is none.
+
+        `image` and all exports check what is in it.
+        """
+        return self._grid._store.path(*self._file) if self._file is not None else None  # noqa: SLF001
+
+    @property
+    def _file(self) -> tuple[str, str] | None:
+        """Hash and suffix of the stored picture."""
         record = self._record
         if self.state != "stored" or record is None or record.sha256 is None or record.suffix is None:
             return None
-        return self._grid._store.path(record.sha256, record.suffix)  # noqa: SLF001
+        return record.sha256, record.suffix
 
     def as_input(self) -> Given:
         """Return the picture as what another one can be made of (``images=cell``), and where it comes from."""
@@ -201,27 +213,26 @@ class Cell:
         QwenError
             There is none; says why and what to do.
         """
-        path = self.path
-        if path is None:
+        if self._file is None:
             if self.error is not None:
                 raise self.error
             raise QwenError(
                 f"cell [{self.row}, {self.column}]: there is no picture yet, it is {self.state}.",
                 next_step="grid.wait() waits for it.",
             )
-        return pictures.load(path)
+        return pictures.load(files.read_cell(self))
 
     def __repr__(self) -> str:
         words = seed_text(self.request.seed)
-        return f"<Cell [{self.row}, {self.column}] {self.state}, {words}: {self.request.prompt!r}>"
+        state = "damaged" if self.damaged else self.state
+        return f"<Cell [{self.row}, {self.column}] {state}, {words}: {self.request.prompt!r}>"
 
     def _repr_jpeg_(self) -> bytes | None:
         """Show the picture in a notebook: a JPEG of 768 pixels, so that the notebook stays small."""
-        record = self._record
-        if self.path is None or record is None or record.sha256 is None or record.suffix is None:
+        if self._file is None or not self._grid._store.intact(*self._file):  # noqa: SLF001
             return None
         return self._grid._store.thumbnail(  # noqa: SLF001
-            record.sha256, record.suffix, side=_SHOWN_SIDE, blurred=record.flagged
+            *self._file, side=_SHOWN_SIDE, blurred=self.flagged
         )
 
 
@@ -269,6 +280,8 @@ class Grid:
         #: Called after each change, on the portal's thread.
         self._watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self._left = False  # its run goes on in the process that this one was forked from
+        in_child(self._renew)
 
     # --- selecting --------------------------------------------------------------------------------------
 
@@ -393,42 +406,15 @@ class Grid:
 
         Of an edit also what it was made of, in the column behind those of the sweep.
         """
-        found = before_pictures(self, self._store.thumbnail)
-        for place, request in self._sweep.requests.items():
-            update = self._updates.get(request.key)
-            if update is not None and update.thumbnail is not None:
-                found[place] = update.thumbnail
-        return found
+        return files.live_pictures(self)
 
     def thumbnails(self, side: int) -> dict[tuple[int, int], bytes]:
         """Return a JPEG of each picture of a view, its longer side at most `side` pixels, by row and column."""
-        found = before_pictures(self, partial(self._store.thumbnail, side=side))
-        for cell in self:
-            record = cell._record  # noqa: SLF001
-            if cell.state == "stored" and record is not None and record.sha256 and record.suffix:
-                with contextlib.suppress(OSError, ValueError):
-                    found[cell.row, cell.column] = self._store.thumbnail(
-                        record.sha256, record.suffix, side=side, blurred=record.flagged
-                    )
-        return found
-
-    def originals(self) -> dict[tuple[int, int], bytes]:
-        """Return the pictures of a view as they are stored, without those that are flagged, by row and column."""
-        found = {place: path.read_bytes() for place, path in before_paths(self, self._store).items()}
-        found |= {
-            (cell.row, cell.column): cell.path.read_bytes()
-            for cell in self
-            if cell.path is not None and not cell.flagged
-        }
-        return found
+        return files.make_thumbnails(self, side)
 
     def original(self, row: int, column: int) -> bytes | None:
-        """Return the stored picture at a place of a view; None while there is none."""
-        if column == len(self.seeds):
-            path = before_paths(self, self._store).get((row, column))
-        else:
-            path = self[row, column].path
-        return path.read_bytes() if path is not None else None
+        """Return the stored picture at a place of a view; None while there is none, or where it is damaged."""
+        return files.read_place(self, row, column)
 
     def wait(self, timeout: float | None = None) -> Grid:
         """Wait for the run in the background to end; an interrupt leaves the wait.
@@ -442,6 +428,7 @@ class Grid:
         ------
         TimeoutError
         """
+        self._check_left()
         if self._running is not None:
             self._runner.wait(self._running, timeout)
         return self
@@ -501,6 +488,8 @@ class Grid:
 
     def save(self, folder: str | Path) -> list[Path]:
         """Copy the stored pictures into a folder under readable names, with a manifest, a table and the page.
+
+        A warning names those whose files are damaged: they are left out.
 
         Returns
         -------
@@ -570,6 +559,7 @@ class Grid:
 
     def _claim(self, halt: Callable[[], None], *, stoppable: bool = False) -> bool:
         """Take the grid for one run, which `stop` ends from here on; False where it has one."""
+        self._check_left()
         with self._lock:
             if not self.done:
                 return False
@@ -594,6 +584,19 @@ class Grid:
             self._took, self._began = self.seconds, None
             self._halt, self._claimed, self.stopping, self.message = None, False, False, message
         self._changed()
+
+    def _renew(self) -> None:
+        """Be, in a forked process, a grid that nobody fills and that is shown nowhere."""
+        self._left = not self.done
+        self._took, self._began, self._claimed = self.seconds, None, False
+        self._lock, self._running, self._halt = threading.Lock(), None, None
+        self._views, self._watchers = [], []
+
+    def _check_left(self) -> None:
+        if self._left:
+            raise InputError(
+                f"run {self.run_id}: it goes on in the process that this one was forked from; qw.grid({self.run_id!r}) opens here what arrives there."
+            )
 
     def _changed(self) -> None:
         for watcher in tuple(self._watchers):

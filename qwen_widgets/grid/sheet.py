@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, features
 
 from qwen_widgets.core import pictures
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import DamagedError, InputError
 from qwen_widgets.grid.choices import Choice
 from qwen_widgets.grid.describe import describe
+from qwen_widgets.grid.files import read_cell, warn_of_damage
 from qwen_widgets.grid.recipe import seed_text
 
 if TYPE_CHECKING:
-    from qwen_widgets.grid.grid import Grid
+    from qwen_widgets.grid.grid import Cell, Grid
 
 _TILE = 256
 _GAP = 6
@@ -83,15 +84,21 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
         if row.note:
             below = pen.multiline_textbbox(place, text, font=font, spacing=lead, **turn)[3]
             pen.text((margin, below + lead), row.note, _QUIET, font=small)
+    damaged: list[Cell] = []
     for cell in grid:
         box = (lefts[cell.column], tops[cell.row], widths[cell.column], heights[cell.row])
-        path = cell.path
-        if path is None:
+        data = b""
+        if cell.path is not None:
+            try:
+                data = read_cell(cell)
+            except DamagedError:
+                damaged.append(cell)
+        if not data:
             pen.rectangle((box[0], box[1], box[0] + box[2] - 1, box[1] + box[3] - 1), fill=_EMPTY)
             title = cell.error.title if cell.error is not None else cell.state
             pen.text((box[0] + 2 * gap, box[1] + 2 * gap), title, _QUIET, font=small)
             continue
-        image = pictures.load(path).convert("RGB")
+        image = pictures.load(data).convert("RGB")
         image.thumbnail((box[2], box[3]), Image.Resampling.LANCZOS)
         if cell.flagged:
             image = image.filter(ImageFilter.GaussianBlur(max(image.size) / 16))
@@ -111,6 +118,7 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
         )
     )
     pen.text((margin, page.height - margin - round(8 * scale)), foot, _QUIET, font=small)
+    warn_of_damage("sheet", damaged, "their places say so")
     return page
 
 

@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qwen_widgets.core.forks import in_child
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
+from qwen_widgets.grid.files import look_at_files
+from qwen_widgets.grid.miniatures import snapshot_pictures
 from qwen_widgets.grid.recipe import seed_text
 from qwen_widgets.grid.snapshot import render_snapshot
 from qwen_widgets.grid.view import NOTHING
@@ -25,12 +28,6 @@ if TYPE_CHECKING:
 #: papermill). `terminal`: IPython in a terminal. `script`: no IPython.
 FrontEnd = Literal["live", "static", "terminal", "script"]
 
-#: Pixels of the longer side of a snapshot's thumbnails, tried from the largest until the notebook stays small.
-_SIDES = ((1, 768), (2, 640), (4, 448), (6, 384), (9, 320))
-_SMALLEST_SIDE = 256
-#: Bytes of pictures that a saved grid may hold, as base64; more only where it has many cells.
-_ROOM = 112_000
-_ROOM_PER_CELL = 13_000
 #: Seconds between snapshots while a run goes on: whoever saves in mid-run has most of it.
 _SNAPSHOT_EVERY = 10.0
 
@@ -39,7 +36,8 @@ def front_end() -> FrontEnd:
     """Return what kind of front end the running code has."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None:
+    # What a process that was forked from a kernel displays, the kernel's page knows nothing of.
+    if shell is None or shell is _parents_shell:
         return "script"
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -53,6 +51,18 @@ def front_end() -> FrontEnd:
     parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
     content = parent.get("content", {}) if isinstance(parent, dict) else {}
     return "live" if content.get("allow_stdin", True) else "static"
+
+
+_parents_shell: object = None
+
+
+def _note_shell() -> None:
+    global _parents_shell  # noqa: PLW0603  (there is one shell a process)
+    ipython = sys.modules.get("IPython")
+    _parents_shell = ipython.get_ipython() if ipython is not None else None
+
+
+in_child(_note_shell)
 
 
 class View(Protocol):
@@ -76,6 +86,7 @@ def open_view(grid: Grid, *, kind: FrontEnd | None = None) -> View:
     kind : FrontEnd, optional
         In place of what is found.
     """
+    look_at_files(grid)
     kind = kind or front_end()
     if kind == "live":
         return LiveView(grid)
@@ -206,7 +217,9 @@ class Snapshot:
         grid = self._grid
         if grid is None:
             return {"text/html": render_snapshot(NOTHING, {}), "text/plain": ""}
-        html = render_snapshot(describe(grid), snapshot_pictures(grid), grid.choices)
+        # What is found of their files by making them is then told.
+        pictures = snapshot_pictures(grid)
+        html = render_snapshot(describe(grid), pictures, grid.choices)
         return {"text/html": html, "text/plain": repr(grid)}
 
     def show(self, grid: Grid | None) -> None:
@@ -224,19 +237,6 @@ class Snapshot:
         """Write what is known now, where the last time is a while ago."""
         if time.monotonic() - self._at >= _SNAPSHOT_EVERY:
             self.update()
-
-
-def snapshot_pictures(grid: Grid) -> dict[tuple[int, int], bytes]:
-    """Return thumbnails for the saved notebook, as large as its size allows."""
-    stored = sum(cell.state == "stored" for cell in grid)
-    first = next((side for most, side in _SIDES if stored <= most), _SMALLEST_SIDE)
-    room = max(_ROOM, stored * _ROOM_PER_CELL)
-    found: dict[tuple[int, int], bytes] = {}
-    for side in (*(side for _, side in _SIDES if side <= first), _SMALLEST_SIDE):
-        found = grid.thumbnails(side)
-        if sum(map(len, found.values())) * 4 // 3 <= room:
-            break
-    return found
 
 
 def summary(grid: Grid) -> str:
@@ -258,7 +258,7 @@ def path_lines(grid: Grid) -> list[str]:
     lines = []
     for cell in grid:
         path = cell.path
-        if path is not None:
+        if path is not None and cell.error is None:
             what = short_path(path)
         elif cell.error is not None:
             what = " ".join(text for text in (cell.error.message, cell.error.next_step) if text)
@@ -274,3 +274,17 @@ def short_path(path: Path) -> str:
         with contextlib.suppress(ValueError, OSError):
             return str(Path(sign) / path.relative_to(root)) if sign else str(path.relative_to(root))
     return str(path)
+
+
+def cell_mark() -> object:
+    """Return what names the notebook cell that is running, None outside of IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+def say(line: str) -> None:
+    """Print a line for the person at the front end; a script's own output stays its own."""
+    if front_end() != "script":
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

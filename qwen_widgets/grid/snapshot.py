@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
+from qwen_widgets.core.errors import clean
 from qwen_widgets.grid.choices import Choice, Choices
 from qwen_widgets.grid.marks import Parts, brief
 from qwen_widgets.grid.styles import style_sheet
@@ -22,6 +23,8 @@ _PAGE = 920
 _HEADER = 170
 _GAP = 6
 _NARROWEST, _WIDEST, _TALLEST = 104, 280, 320
+#: Characters of a picture's alternative text.
+_LONGEST_ALT = 160
 
 # Told from their first bytes, because anything else (SVG above all) must not get into a page.
 _KINDS = (
@@ -59,6 +62,8 @@ class _Tile:
     """One cell as the template draws it."""
 
     view: CellView
+    #: Prompt, seed and state, cut where the prompt is long.
+    alt: str
     #: A ``data:`` address, or empty.
     source: str
     #: Pixels on the page.
@@ -116,7 +121,7 @@ def render_snapshot(
             columns=(view.columns[-1], *view.columns[:-1]),
             cells=tuple(cell for line in cells for cell in (line[-1], *line[:-1])),
         )
-    room = (_PAGE - _HEADER) // max(columns, 1) - _GAP
+    room = _room(columns)
     widest = widest_tile(view)
     tiles = [
         _tile(cell, pictures.get((cell.row, cell.column), b""), choices[cell.row, cell.column], room)
@@ -166,6 +171,21 @@ def _limit(cell: CellView) -> int:
     return max(_NARROWEST, min(_WIDEST, round(_TALLEST * cell.width / max(cell.height, 1))))
 
 
+def _room(columns: int) -> int:
+    """Return how wide a tile is where the page is as wide as most, pixels."""
+    return max(_NARROWEST, (_PAGE - _HEADER) // max(columns, 1) - _GAP)
+
+
+def shown_sides(view: GridView) -> dict[tuple[int, int], int]:
+    """Return the longer side of each picture as it is shown, pixels, by row and column."""
+    room = _room(len(view.columns))
+    return {
+        (cell.row, cell.column): round(min(room, _limit(cell)) * max(1.0, cell.height / max(cell.width, 1)))
+        for cell in view.cells
+        if cell.state != "blank"
+    }
+
+
 def picture_kind(picture: bytes) -> str:
     """Return the media type of a JPEG, PNG or WebP file, told from its first bytes; empty for anything else."""
     return next((kind for magic, kind in _KINDS if magic.match(picture)), "")
@@ -175,15 +195,18 @@ def _tile(cell: CellView, picture: bytes, choice: Choice, room: int) -> _Tile:
     kind = picture_kind(picture) if cell.state == "stored" else ""
     flagged = "flagged by moderation" if cell.flagged and cell.state == "stored" else ""
     most = _limit(cell)
-    width = min(max(room, _NARROWEST), most)
+    width = min(room, most)
+    # A grid of many cells says its long prompts in the rows' headers.
+    alt = clean(cell.alt, longest=_LONGEST_ALT, both_ends=True)
     return _Tile(
         view=cell,
+        alt=alt,
         source=f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}" if kind else "",
         width=width,
         height=max(1, round(width * cell.height / max(cell.width, 1))),
         most=most,
         words=flagged or _WORDS[cell.state],
-        tooltip=" · ".join(text for text in (cell.alt, flagged, cell.cost, cell.warning) if text),
+        tooltip=" · ".join(text for text in (alt, flagged, cell.cost, cell.warning) if text),
         said=" ".join(text for text in ("★" * choice.stars, _SAID[choice.mark]) if text),
         flagged=flagged,
     )

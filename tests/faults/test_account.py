@@ -292,7 +292,7 @@ def test_entries_that_can_not_be_read_hide_no_others(hosted: FaultServer) -> Non
 def test_of_a_long_history_the_newest_are_listed_and_any_one_is_fetched_by_its_id(
     hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwen_widgets.core.wavespeed._MOST_PAGES", 3)
+    monkeypatch.setattr("qwen_widgets.core.history._MOST_PAGES", 3)
     hosted.page_cap = 1
     made = [hosted.add(DEFAULT_MODEL.id, {**FOX, "seed": seed}) for seed in range(5)]
     note = "Only the newest 3 predictions of the account were looked at: %qwen adopt ID fetches an older one."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from rig import IMPATIENT
 from server import accepted, contract, envelope, hang, lose_answer, reply, reset, with_data
 
 from qwen_widgets.core.errors import BudgetError, StoppedError
+from qwen_widgets.core.pacing import Clock
 from qwen_widgets.core.sweep import plan_sweep
 
 
@@ -187,17 +189,28 @@ async def test_an_unknown_outcome_uses_the_budget_up(server, rig):
     assert len(server.submits) == 1
 
 
-async def test_yesterdays_money_is_not_todays(server, rig):
+async def test_yesterdays_money_is_not_todays(server, rig, monkeypatch):
     await rig.run(seeds="1-3")
     await rig.engine.ledger.run(lambda db: db.write_setting("budget", "0.03"))
     # The rows were made before a midnight that lies ahead.
-    clock = rig.engine.clock
-    later = clock.wall() + 10
-    rig.engine.clock = type("Tomorrow", (), {"wall": clock.wall, "monotonic": clock.monotonic})()
-    rig.engine.clock.midnight = lambda: later
-    assert {update.state for update in await rig.run(seeds="4")} == {"stored"}
-    rig.engine.clock = clock
+    midnight = time.time() + 10
+    with monkeypatch.context() as tomorrow:
+        tomorrow.setattr(Clock, "midnight", lambda _self, _now=None: midnight)
+        assert {update.state for update in await rig.run(seeds="4")} == {"stored"}
     assert {update.state for update in await rig.run(seeds="5")} == {"stopped"}
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_set_by_a_day_gives_no_new_budget(days, server, rig):
+    """The day is the service's, as its answers tell it."""
+    await rig.engine.ledger.run(lambda db: db.write_setting("budget", "0.06"))
+    assert {update.state for update in await rig.run(seeds="1-2")} == {"stored"}
+    clock = Clock(wall=lambda: time.time() + days * 86400)
+    rig.engine.clock, rig.engine.ledger._store._clock = clock, clock.wall
+    await rig.engine.notice_sleep()
+    await rig.engine.client.balance()
+    assert {update.state for update in await rig.run(seeds="3")} == {"stopped"}
+    assert len(server.submits) == 2
 
 
 async def test_the_price_of_the_plan_is_the_rows_price(server, rig):

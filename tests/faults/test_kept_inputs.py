@@ -133,7 +133,10 @@ def test_a_cell_whose_stored_picture_is_damaged_is_not_edited(
     fox = qw.generate("a fox", seeds=1)
     damage(fox[0, 0].path)
     for image in (fox[0, 0], f"{fox.run_id}[0,0]"):
-        with pytest.raises(InputError, match="has been damaged; make it again with --fresh, or give another"):
+        with pytest.raises(
+            InputError,
+            match="has been damaged; run the cell that made it again: it is fetched again at no cost",
+        ):
             qw.generate("make it night", seeds=1, images=image)
     assert len(contract.submits) == 1
     assert not inputs(qwen_home)

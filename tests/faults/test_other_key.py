@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import formatdate
 from typing import Any
 
 import pytest
+from histories import at_the_service_it_is_later
 from rig import CANARY
 from server import FaultServer, edited, reply
 
 import qwen_widgets as qw
 from qwen_widgets import account, archive
-from qwen_widgets.core import reconcile
 from qwen_widgets.core.errors import ExpiredError, OtherKeyError
 from qwen_widgets.core.models import DEFAULT_MODEL
+from qwen_widgets.core.states import KEPT
 
 FOX = {"prompt": "a red fox", "size": "256*256", "seed": 7}
 SECOND = f"{CANARY}-2"
@@ -80,15 +79,14 @@ async def test_a_text_of_the_first_key_is_kept_too(address, server, rig, make_ri
 
 
 @pytest.mark.parametrize("state", ["submitted", "completed"])
-async def test_after_a_week_it_is_gone_with_any_key(state, server, rig, make_rig):
+async def test_after_a_week_it_is_gone_with_any_key(state, server, rig, make_rig, monkeypatch):
     if state == "submitted":
         server.on_result(reply(401, "no"))
     else:
         server.on_picture(reply(500), times=None)
     await rig.one()
     left_to_the_second_key(server)
-    server.forget("result")
-    server.on_result(reply(404, date=formatdate(time.time() + reconcile.KEPT + 60, usegmt=True)), times=None)
+    at_the_service_it_is_later(monkeypatch, KEPT + 60)
     update = await make_rig(key=SECOND).one()
     assert (update.state, type(update.error)) == ("expired", ExpiredError)
     assert len(server.submits) == 1

@@ -440,7 +440,7 @@ async def test_who_waits_is_let_in_in_the_order_of_coming(world):
     await settled()
     assert queue.in_ == [0, 1, 2]
     # One timer for all six, at the instant at which the window has room again.
-    [(at, _timer)] = [(at, timer) for at, timer in world.timers if not timer.cancelled]
+    [at] = [at for at, timer in world.timers if not timer.cancelled]
     assert at == pytest.approx(world.now + 60)
     world.pass_time(60.0)
     await settled()

@@ -9,19 +9,20 @@ import sqlite3
 import time
 from decimal import Decimal
 from email.utils import formatdate
-from types import SimpleNamespace
 
 import pytest
+from histories import at_the_service_it_is_later
 from rig import CANARY, a_request
 from server import accepted, contract, envelope, fin, lose_answer, reply, reset
 
-from qwen_widgets.core import reconcile, wavespeed
+from qwen_widgets.core import reconcile
 from qwen_widgets.core.answers import Prediction
 from qwen_widgets.core.errors import ExpiredError, NotSentError, StoppedError, UnknownOutcomeError
+from qwen_widgets.core.lost_answers import LostAnswers
 from qwen_widgets.core.models import DEFAULT_MODEL, MODELS
 from qwen_widgets.core.pacing import Clock, Stop
-from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.reconcile import find, likeness
+from qwen_widgets.core.states import KEPT
 
 LOST = {
     "reset": reset,
@@ -69,12 +70,19 @@ async def test_lost_twice_it_is_found_the_second_time(server, rig):
     assert len(server.predictions) == 1
 
 
-async def test_a_history_that_failed_once_proves_no_absence(server, rig):
+async def test_a_history_that_fails_proves_no_absence(server, rig):
     server.on_submit(reset)
-    server.on_history(reply(500))
+    server.on_history(reply(500), times=None)
     update = await rig.one()
     assert update.state == "unknown"
     assert len(server.submits) == 1
+
+
+async def test_a_history_that_failed_once_is_asked_again(server, rig):
+    server.on_submit(reset)
+    server.on_history(reply(500))
+    assert (await rig.one()).state == "stored"
+    assert len(server.submits) == 2
 
 
 async def test_a_history_that_failed_once_still_finds(server, rig, monkeypatch):
@@ -343,20 +351,13 @@ async def test_a_server_whose_clock_is_off_by_hours(seconds, skewed, server, rig
 
 
 @pytest.mark.parametrize("seconds", [-7200, 7200])
-async def test_a_clock_that_is_set_between_submit_and_look_proves_nothing(
-    seconds, server, rig, make_rig, monkeypatch
-):
+async def test_a_clock_that_is_set_between_submit_and_look_proves_nothing(seconds, server, rig, make_rig):
     """In the same kernel, and in the next one, which knows only what the row says."""
     jump = [0.0]
     clock = Clock(wall=lambda: time.time() + jump[0])
     rig.engine.clock = clock
-    # The client measures the server's dates by the same clock.
-    set_time = SimpleNamespace(
-        time=clock.wall, monotonic=time.monotonic, strftime=time.strftime, gmtime=time.gmtime
-    )
-    monkeypatch.setattr(wavespeed, "time", set_time)
-    # An answer before tells how far the two clocks are apart.
-    await rig.engine.client.history(since=0, until=1)
+    # An answer before tells the service's time.
+    await rig.engine.client.balance()
 
     async def lost_and_set(x):
         x.accept()
@@ -433,11 +434,14 @@ async def test_what_a_dead_kernel_was_sending_is_found(server, rig, ledger):
     assert server.submits == []
 
 
-async def test_older_than_a_week_it_has_expired(server, rig):
+async def test_older_than_a_week_it_has_expired(server, rig, monkeypatch):
+    """By the service's own dates, told twice."""
     server.on_submit(lose_answer)
     server.on_history(reply(500), times=None)
     await rig.one()
-    rig.engine.clock = Clock(wall=lambda: time.time() + reconcile.KEPT + 60)
+    server.predictions.clear()
+    server.forget("history")
+    at_the_service_it_is_later(monkeypatch, KEPT + 60)
     update = await rig.one()
     assert (update.state, type(update.error), update.error.paid) == ("expired", ExpiredError, "unknown")
     assert len(server.submits) == 1
@@ -503,13 +507,13 @@ async def test_two_kernels_look_for_the_same_row_and_one_works_on_it(server, rig
 async def test_an_unknown_that_another_has_settled_is_not_sent(server, rig, monkeypatch):
     """Its lease ended while it looked, and another kernel has found it: the proof of absence comes too late."""
     server.on_submit(reset)
-    proven = Purchase._proven_absent
+    proven = LostAnswers._absent
 
     async def too_late(self, record):
         rig.engine.ledger.wait(lambda db: db.move(record.id, "expired", note="another kernel"))
         return await proven(self, record)
 
-    monkeypatch.setattr(Purchase, "_proven_absent", too_late)
+    monkeypatch.setattr(LostAnswers, "_absent", too_late)
     assert (await rig.one()).state == "expired"
     assert len(server.submits) == 1
 

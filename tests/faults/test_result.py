@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from decimal import Decimal
 
@@ -29,7 +30,7 @@ from server import (
     with_data,
 )
 
-from qwen_widgets.core import pacing, purchase, wavespeed
+from qwen_widgets.core import history, pacing, purchase
 from qwen_widgets.core.answers import BadAnswerError
 from qwen_widgets.core.errors import (
     ExpiredError,
@@ -291,7 +292,7 @@ def fill(server: FaultServer, count: int, *, model: str = DEFAULT_MODEL.id) -> l
 
 
 async def ask(client):
-    return await client.history(model=DEFAULT_MODEL, since=time.time() - 3600, until=time.time() + 60)
+    return await history.read(client, model=DEFAULT_MODEL.id, scale=0.01)
 
 
 @pytest.mark.parametrize("total", [True, False], ids=["with total", "without total"])
@@ -301,48 +302,34 @@ async def ask(client):
 async def test_the_history_comes_whole(count, cap, total, server, client):
     server.page_cap, server.tells_total = cap, total
     ids = fill(server, count)
-    assert [prediction.id for prediction in await ask(client)] == ids
+    listing = await ask(client)
+    assert list(listing.entries) == ids
+    assert listing.whole
 
 
 async def test_a_history_that_goes_on_is_looked_at_and_proves_nothing(server, client, monkeypatch):
-    monkeypatch.setattr("qwen_widgets.core.wavespeed._MOST_PAGES", 2)
+    monkeypatch.setattr("qwen_widgets.core.history._MOST_PAGES", 4)
     server.page_cap = 3
-    ids = fill(server, 7)
-    span = {"since": time.time() - 3600, "until": time.time() + 60}
-    newest, all_of_it = await client.newest(**span)
-    assert ([prediction.id for prediction in newest], all_of_it) == (ids[:6], False)
-    with pytest.raises(UnavailableError, match="did not come whole"):
-        await ask(client)
-    server.page_cap = 4
-    assert (await client.newest(**span))[1]
-    assert len(await ask(client)) == 7
+    ids = fill(server, 13)
+    listing = await ask(client)
+    assert (list(listing.entries), listing.ended, listing.whole) == (ids[:12], False, False)
+    server.page_cap = 7
+    assert (await ask(client)).whole
 
 
-async def test_the_history_asks_for_one_model_and_one_span(server, client):
+async def test_the_history_asks_for_one_model_and_its_largest_page(server, client):
     mine = fill(server, 2)
     fill(server, 2, model=MODELS[1].id)
-    server.add(DEFAULT_MODEL.id, BODY, created=time.time() - 7200)
-    assert [prediction.id for prediction in await ask(client)] == mine
-    asked = server.seen[0].json
-    assert asked["model"] == DEFAULT_MODEL.id
-    assert asked["page"] == 1
-    assert asked["page_size"] <= 100
-    assert asked["created_after"] < asked["created_before"]
-    assert asked["created_after"].endswith("Z")
-
-
-async def test_a_span_within_one_second_is_not_empty(server, client):
-    now = int(time.time()) - 4.6
-    made = server.add(DEFAULT_MODEL.id, BODY, created=now)
-    found = await client.history(model=DEFAULT_MODEL, since=now - 0.1, until=now + 0.1)
-    assert [prediction.id for prediction in found] == [made.id]
+    assert list((await ask(client)).entries) == mine
+    assert server.seen[0].json == {"page": 1, "page_size": 100, "model": DEFAULT_MODEL.id}
+    assert len((await history.read(client)).entries) == 4
 
 
 @pytest.mark.parametrize("echo", [True, False])
 async def test_the_history_may_tell_the_input(echo, server, client):
     server.echo = echo
     fill(server, 1)
-    [prediction] = await ask(client)
+    [prediction] = (await ask(client)).entries.values()
     assert (prediction.input is not None) == echo
 
 
@@ -364,16 +351,28 @@ HISTORY_FAULTS = {
 async def test_a_history_that_is_not_whole_proves_nothing(name, server, client):
     fill(server, 3)
     server.on_history(HISTORY_FAULTS[name], times=None)
-    with pytest.raises(QwenError):
-        await ask(client)
+    assert not (await ask(client)).whole
 
 
 async def test_a_second_page_that_fails_proves_nothing(server, client):
     server.page_cap = 2
     fill(server, 3)
-    server.on_history(contract, reply(500))
-    with pytest.raises(UnavailableError):
-        await ask(client)
+    server.on_history(contract)
+    server.on_history(reply(500), times=None)
+    listing = await ask(client)
+    assert not listing.whole
+    assert isinstance(listing.trouble, UnavailableError)
+    # What came before it is kept: the one that is looked for may be among it.
+    assert len(listing.entries) == 2
+
+
+async def test_a_page_that_fails_once_is_asked_for_again(server, client):
+    server.page_cap = 2
+    ids = fill(server, 3)
+    server.on_history(contract, reply(500), reset)
+    listing = await ask(client)
+    assert listing.whole
+    assert list(listing.entries) == ids
 
 
 async def test_a_server_that_gives_the_same_page_for_ever_is_left(server, client):
@@ -381,20 +380,14 @@ async def test_a_server_that_gives_the_same_page_for_ever_is_left(server, client
     first = without("total")
 
     async def same(x):
-        object.__setattr__(x.seen, "body", x.seen.body.replace(b'"page": 2', b'"page": 1'))
+        object.__setattr__(x.seen, "body", re.sub(rb'"page": \d+', b'"page": 1', x.seen.body))
         await first(x)
 
     server.on_history(same, times=None)
-    assert [prediction.id for prediction in await ask(client)] == ids
-    assert len(server.seen) == 2
-
-
-async def test_a_history_without_end_is_not_whole(server, client, monkeypatch):
-    monkeypatch.setattr(wavespeed, "_MOST_PAGES", 3)
-    server.page_cap = 2
-    fill(server, 9)
-    with pytest.raises(UnavailableError):
-        await ask(client)
+    listing = await ask(client)
+    assert list(listing.entries) == ids
+    assert not listing.ended
+    assert len(server.seen) == 3
 
 
 async def test_balance_and_price(server, client):

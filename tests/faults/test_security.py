@@ -57,7 +57,7 @@ async def test_no_call_of_the_api_follows_a_redirect(route, status, server, fore
     call = {
         "submit": lambda: client.submit(a_request()),
         "result": lambda: client.result("abc"),
-        "history": lambda: client.history(since=0, until=1),
+        "history": lambda: client.history_page(1),
         "balance": client.balance,
         "price": lambda: client.price(a_request()),
     }[route]

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import stamina
@@ -22,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rig import CANARY, PATIENT, a_request, check_invariants
 from server import FaultServer, accepted, fin, lose_answer, reply, reset, truncated
 
-from qwen_widgets.core import owner, pacing, reconcile, wavespeed
+from qwen_widgets.core import owner, pacing, reconcile
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.ledger import Ledger
@@ -93,8 +92,6 @@ class Purchases(RuleBasedStateMachine):
         self.home = Path(tempfile.mkdtemp(prefix="qwen-machine-"))
         self.jumped = 0.0
         self.clock = Clock(wall=lambda: time.time() + self.jumped)
-        # The client measures the server's dates by the same clock.
-        wavespeed.time = SimpleNamespace(time=self.clock.wall, strftime=time.strftime, gmtime=time.gmtime)
         self.kernel = Kernel(self.home, self.server, self.clock)
 
     def do(self, work):
@@ -162,7 +159,7 @@ class Purchases(RuleBasedStateMachine):
     @rule()
     def pictures_expire(self):
         """The service deletes what is a week old, and so is known here by then."""
-        known = self.kernel.ledger.wait(lambda db: db.prediction_ids(self.kernel.engine.provider, 0.0))
+        known = self.kernel.ledger.wait(lambda db: db.prediction_ids(self.kernel.engine.provider))
         for prediction_id in known:
             self.server.predictions.pop(prediction_id, None)
 
@@ -182,7 +179,6 @@ class Purchases(RuleBasedStateMachine):
             if self.jumped == 0:
                 check_invariants(self.server, self.home, REQUESTS)
         finally:
-            wavespeed.time = time
             self.do(self.kernel.die())
             self.server.stop()
             self.loop.close()

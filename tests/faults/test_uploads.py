@@ -17,7 +17,7 @@ from contract import KEY, ContractServer, settings
 from photos import encoded, photo, saved
 
 import qwen_widgets as qw
-from qwen_widgets.core.uploads import KEPT
+from qwen_widgets.core.uploads import USED_FOR
 from qwen_widgets.offline.service import API_PATH
 from qwen_widgets.studio import Studio
 
@@ -289,7 +289,7 @@ def test_an_address_is_remembered_until_it_expires_and_then_uploaded_anew(
     ledger = studio.ledger()
     row = ledger.wait(lambda db: db._db.execute("SELECT * FROM upload").fetchone())
     assert row["sha256"] == first.sha256
-    assert 6 * 24 * 3600 < KEPT < 7 * 24 * 3600
+    assert 6 * 24 * 3600 < USED_FOR < 7 * 24 * 3600
     ledger.wait(lambda db: db._db.execute("UPDATE upload SET expires_at = ?", (db._clock() - 1,)))
     qw.generate("a dog", seeds=1, images=path)
     assert len(contract.uploads) == 2

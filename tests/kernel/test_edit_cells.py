@@ -74,7 +74,7 @@ def test_a_cell_of_a_grid_is_edited_and_the_result_again(
     html = [data["data"].get("text/html", "") for data in (*result.displays, *result.updates)]
     assert ">before<" in re.sub(r"\s+", "", html[-1])
     # Two edits and what was there before them.
-    assert html[-1].count("data:image/jpeg;base64,") == 3
+    assert html[-1].count("data:image/webp;base64,") == 3
     kernel.run("%qwenimage -s 1 -i night[0,1] -o dawn make it dawn").check()
     shown = kernel.run(
         "made = dawn[0, 0].made_from; print(made.prompt, made.seed, made.row, made.column, made.run_id == night.run_id)\n"

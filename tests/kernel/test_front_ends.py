@@ -24,7 +24,7 @@ def test_a_notebook_without_widgets_ends_with_the_snapshot(kernel_one: Kernel) -
     assert re.search(r"^8 of 8 images · \d", result.stdout, re.MULTILINE)
     assert len(re.findall(r"^  \[\d, \d\] seed \d: .+\.png$", result.stdout, re.MULTILINE)) == 8
     (shown,) = result.displays
-    assert shown["data"]["text/html"].count("data:image/jpeg;base64,") == 8
+    assert shown["data"]["text/html"].count("data:image/webp;base64,") == 8
     assert shown["data"]["text/plain"] == "<Grid 'fox' 2 × 4, 8 of 8 stored>"
 
 
@@ -43,7 +43,7 @@ def test_nbclient_saves_a_readable_small_notebook(
     saved = nbformat.writes(notebook)
     assert len(saved.encode()) - empty < 150_000
     assert "widgets" not in notebook.metadata
-    assert saved.count("data:image/jpeg;base64,") == 8
+    assert saved.count("data:image/webp;base64,") == 8
     assert notebook.cells[1].outputs[-1].output_type == "display_data"
 
 

@@ -56,7 +56,7 @@ def test_pictures_reach_the_page_while_the_cell_runs(kernel: Kernel) -> None:
     # The first picture is there while others are still being made, not all of them at the end.
     assert len(arrived) >= 2
     assert arrived[0].time < result.ended - 0.2
-    assert snapshots(result)[-1].count("data:image/jpeg;base64,") == 8
+    assert snapshots(result)[-1].count("data:image/webp;base64,") == 8
 
 
 def test_the_line_comes_before_anything_is_bought(
@@ -119,7 +119,7 @@ def test_an_interrupt_gives_the_prompt_back_and_what_is_paid_for_still_arrives(
 
     def pictures_shown() -> int:
         mine = [u for r in (result, after) for u in r.updates if u["display_id"] == shown["display_id"]]
-        return mine[-1]["data"]["text/html"].count("data:image/jpeg;base64,") if mine else 0
+        return mine[-1]["data"]["text/html"].count("data:image/webp;base64,") if mine else 0
 
     kernel.until(lambda: pictures_shown() == bought, what="the last picture in the snapshot")
 

@@ -128,7 +128,7 @@ def test_a_notebook_without_a_page_gets_the_snapshot_of_a_panels_run(kernel_one:
     ).check()
     result = kernel_one.run("panel", allow_stdin=False).check()
     (shown,) = result.displays
-    assert shown["data"]["text/html"].count("data:image/jpeg;base64,") == 2
+    assert shown["data"]["text/html"].count("data:image/webp;base64,") == 2
 
 
 COPIES = """

@@ -161,7 +161,7 @@ DOORS = {
     "core/": ("core",),
     "grid/": ("core", "grid"),
     "offline/": ("core", "offline"),
-    "portal.py": (),
+    "portal.py": ("core.forks",),
     "settings.py": ("core", "grid"),
     "limits.py": ("core", "grid"),
     "options.py": ("core",),

@@ -296,5 +296,5 @@ def test_many_threads_may_want_the_same_thumbnail(store):
 
 def test_load_gives_the_pixels(store):
     sha256, path = keep(store, encoded(size=(7, 5)))
-    assert load(path).size == (7, 5)
+    assert load(path.read_bytes()).size == (7, 5)
     assert sha256_of(path) == sha256
