@@ -492,12 +492,13 @@ class PollDelays:
 
     def _hazard_delay(self, law: tuple[float, float]) -> float:
         rhythm = self._rhythm
-        width = rhythm.shortest / 4
         longest = rhythm.longest + max(0.0, math.exp(law[0]) - self._at)
         worth = self._worth() / (2 * rhythm.poll_cost)
         total = 0.0
         ahead = 0.0
         while total < 1 and ahead < longest:
+            # Fine beside the spread, and few steps also where a prediction takes far longer than is usual.
+            width = max(rhythm.shortest / 4, (self._at + ahead) / 100)
             ahead += width
             total += width * math.sqrt(_hazard(self._at + ahead, *law) * worth)
         return max(rhythm.shortest, min(ahead, longest))
