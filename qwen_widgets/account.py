@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
@@ -15,6 +16,7 @@ from qwen_widgets.core.errors import InputError, QwenError, RejectedError, Unava
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
 from qwen_widgets.core.reconcile import KEPT
+from qwen_widgets.core.reading import taking
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.strays import Stray, read_stray
 from qwen_widgets.grid.describe import money, plural
@@ -136,6 +138,7 @@ def remote_lines() -> list[str]:
     return [*lines, *note]
 
 
+@taking(which=reading.text)
 def adopt(which: str) -> list[Record]:
     """Fetch what was made elsewhere into this ledger; buys nothing.
 

@@ -33,10 +33,11 @@ from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESE
 from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.given import given_by_name
 from qwen_widgets.grid.grid import Grid
+from qwen_widgets.grid.show import say
 from qwen_widgets.options import GenerateOptions
 from qwen_widgets.panel import Panel
 from qwen_widgets.settings import Settings
-from qwen_widgets.studio import say, studio
+from qwen_widgets.studio import studio
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

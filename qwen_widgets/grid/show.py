@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
@@ -55,6 +55,21 @@ def front_end() -> FrontEnd:
     return "live" if content.get("allow_stdin", True) else "static"
 
 
+def say(line: str) -> None:
+    """Print a line for the person at the front end; a script's own output stays its own."""
+    if front_end() != "script":
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def cell_mark() -> object:
+    """Return what names the notebook cell that is running, None outside of IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+@runtime_checkable
 class View(Protocol):
     """One showing of a grid."""
 
