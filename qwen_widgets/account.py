@@ -15,8 +15,8 @@ from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
 from qwen_widgets.core.errors import InputError, QwenError, RejectedError, UnavailableError, clean
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
-from qwen_widgets.core.reconcile import KEPT
 from qwen_widgets.core.reading import taking
+from qwen_widgets.core.reconcile import KEPT
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.strays import Stray, read_stray
 from qwen_widgets.grid.describe import money, plural

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from functools import partial
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,9 @@ def grid(run_id: str) -> Grid:
     here = studio()
     found = here.ledger().wait(lambda db: db.read_run(run_id))
     if found is None:
-        raise InputError(f"run {clean(run_id, longest=40)!r}: this ledger has no such run; qw.history() lists them.")
+        raise InputError(
+            f"run {clean(run_id, longest=40)!r}: this ledger has no such run; qw.history() lists them."
+        )
     provider, title, text, choices = found
     here.learn()
     again = here.recall(Sweep.from_json(text), run_id=run_id, title=title, provider_name=provider)

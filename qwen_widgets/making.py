@@ -6,8 +6,8 @@ from typing import Unpack
 
 from qwen_widgets.core.arguments import PromptsLike
 from qwen_widgets.grid.grid import Grid
-from qwen_widgets.options import GenerateOptions
 from qwen_widgets.grid.show import say
+from qwen_widgets.options import GenerateOptions
 from qwen_widgets.studio import studio
 
 

@@ -51,7 +51,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
 }
 
 
-def plain_options(prompts: PromptsLike, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
+def plain_options(prompts: object, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
     """Return prompts and options as plain values, each of them read once: a generator gives nothing a second time.
 
     Raises

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from qwen_widgets.core import arguments, reading
-from qwen_widgets.core.arguments import PromptsLike
 from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
@@ -33,9 +32,9 @@ from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.enhanced import check_enhanced, enhance_first, hold, release
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
-from qwen_widgets.grid.grid import Grid, Provider
+from qwen_widgets.grid.grid import INDEX, Grid, Provider
 from qwen_widgets.grid.lines import plan_line, short_line
-from qwen_widgets.grid.show import FrontEnd, View, cell_mark, open_view, say
+from qwen_widgets.grid.show import FrontEnd, View, cell_mark, front_end_named, open_view, say
 from qwen_widgets.limits import check_limits, check_run
 from qwen_widgets.options import GenerateOptions, images_of, plain_options, read_options
 from qwen_widgets.portal import outcome, portal
@@ -74,8 +73,9 @@ class Studio(Sources):
     settings : Settings, optional
     """
 
+    @taking(settings=maybe(of(Settings)))
     def __init__(self, settings: Settings | None = None) -> None:
-        super().__init__(settings or Settings())
+        super().__init__(Settings() if settings is None else settings)
         self._lock = threading.Lock()
         self._engines: dict[tuple[object, ...], Engine] = {}
         self._ledgers: dict[Path, Ledger] = {}
@@ -258,7 +258,7 @@ class Studio(Sources):
         job = portal.run(self.plan_job(sweep, title=title))
         if job.grid.provider.name != provider_name:
             raise InputError(
-                f"run {run_id!r} was made by {provider_name}, and the provider is now {job.grid.provider.title}."
+                f"run {clean(run_id, longest=40)!r} was made by {clean(provider_name)}, and the provider is now {job.grid.provider.title}."
             )
         job.grid.run_id = run_id
 
@@ -269,7 +269,7 @@ class Studio(Sources):
         portal.run(fill())
         return job.grid
 
-    @taking(grid=maybe(of(Grid)), sweep=of(Sweep), max_cost=maybe(reading.dollars), title=reading.title, priced=reading.flag)
+    @taking(grid=maybe(of(Grid)), sweep=of(Sweep), max_cost=maybe(reading.dollars), title=reading.title, priced=reading.flag)  # fmt: skip
     async def plan_into(
         self, grid: Grid | None, sweep: Sweep, *, max_cost: float | None, title: str = "", priced: bool = True
     ) -> Job:
@@ -324,20 +324,20 @@ class Studio(Sources):
             raise
         await asyncio.wrap_future(grid._running)
 
-    def _read(self, prompts: PromptsLike, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
+    def _read(self, prompts: object, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
         read = plain_options(prompts, options)
         # A provider that can't be had is told of later: a typing error comes first.
         with contextlib.suppress(QwenError):
             self.learn()
         return read
 
-    def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+    def prepare(self, prompts: arguments.PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
         texts, options = self._read(prompts, options)
         sweep, rest = read_options(texts, options, portal.run(self._take(options)))
         return portal.run(self._prepare(sweep, **rest))
 
-    async def aprepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+    async def aprepare(self, prompts: arguments.PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run, awaiting."""
         texts, options = self._read(prompts, options)
         images = await asyncio.wrap_future(portal.submit(self._take(options)))
@@ -359,7 +359,7 @@ class Studio(Sources):
         engine, _ = self.engine()
         return await engine.inputs.take(images, models, fit=fit)
 
-    @taking(job=of(Job))
+    @taking(job=of(Job), kind=maybe(front_end_named))
     def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and do its run; an interrupt leaves it going on in the background, buying nothing more.
 
@@ -387,7 +387,7 @@ class Studio(Sources):
             raise
         return job.grid
 
-    @taking(job=of(Job))
+    @taking(job=of(Job), kind=maybe(front_end_named))
     async def arun(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and await its run; cancelling has the effect of an interrupt."""
         try:
@@ -522,7 +522,7 @@ class Studio(Sources):
         plan = await self._priced(engine, provider, replace(plan, run_id=grid.run_id), grid.max_cost)
         return Job(grid, sweep, plan, engine, plan_line(asked, plan, provider), stop)
 
-    @taking(grid=of(Grid))
+    @taking(grid=of(Grid), row=INDEX, column=INDEX, key=reading.text)
     def act(self, grid: Grid, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers; what it doesn't offer is ignored, and nothing waits here."""
         if (row, column) not in grid.sweep.requests:

@@ -75,9 +75,7 @@ def _size(name: str, value: object) -> str:
     sides = reading.items(name, value, _SIZES, most=MOST)
     if len(sides) != 2:
         raise wrong(name, value, _SIZES)
-    width, height = (
-        reading.whole(name, side, least=1, most=_LARGEST_SIDE, wanted=_SIZES) for side in sides
-    )
+    width, height = (reading.whole(name, side, least=1, most=_LARGEST_SIDE, wanted=_SIZES) for side in sides)
     return f"{width}x{height}"
 
 

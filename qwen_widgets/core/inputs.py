@@ -125,7 +125,7 @@ class Inputs:
     async def _one(
         self, image: object, at: int, models: Sequence[Model], *, fit: bool
     ) -> tuple[InputPicture, bytes]:
-        given = _given(str(at), image)
+        given = _given(f"image {at}", image)
         name = given.name or (repr(_shown(given.source)) if given.source else str(at))
         try:
             given, data = await self._read(given, name)

@@ -6,10 +6,10 @@ import difflib
 import itertools
 import math
 import numbers
-from decimal import Decimal
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeAlias
 
 from qwen_widgets.core.errors import InputError

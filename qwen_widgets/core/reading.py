@@ -84,7 +84,7 @@ def guarded(
             return read(name, value, *args, **options)
         except QwenError:
             raise
-        except Exception:  # noqa: BLE001  (any object may raise anything)
+        except Exception:  # noqa: BLE001, S110  (any object may raise anything)
             pass
         raise wrong(name, value, "it can't be read; give plain values of Python")
 

@@ -15,6 +15,7 @@ from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.model_schema import Extra, check_body, single_picture
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size, find_model
 from qwen_widgets.core.reading import guarded, wrong
+from qwen_widgets.core.syntax_faults import shown
 
 #: How a source begins that names a kept input picture by its hash.
 KEPT = "kept:"
@@ -188,7 +189,7 @@ class ImageRequest:
         if self.model.takes_size and not self.model.fits(self.size):
             raise InputError(f"size {self.size}: {self.model.name} takes {self.model.limits}.")
         if self.output_format not in (self.model.formats or ("",)):
-            raise InputError(f"format {self.output_format!r}: {formats_text(self.model)}.")
+            raise InputError(f"format {shown(self.output_format)}: {formats_text(self.model)}.")
         if self.extra and not self.model.schema:
             raise InputError(f"input {self.extra[0][0]}: {self.model.name} takes no further inputs.")
         if self.model.schema:
@@ -294,14 +295,17 @@ def _read_model(name: str, value: object) -> Model:
 @guarded
 def _read_seed(name: str, value: object) -> int | None:
     wanted = f"give a whole number from {LOWEST_SEED} to {HIGHEST_SEED}"
-    return None if value is None else reading.whole(name, value, least=-_LARGEST, most=_LARGEST, wanted=wanted)
+    return (
+        None if value is None else reading.whole(name, value, least=-_LARGEST, most=_LARGEST, wanted=wanted)
+    )
 
 
 @guarded
 def _read_extra(name: str, value: object) -> Extra:
     wanted = "give pairs of a name and a value"
     pairs = [
-        reading.items(name, one, wanted, most=2) for one in reading.items(name, value, wanted, most=_MOST_EXTRA)
+        reading.items(name, one, wanted, most=2)
+        for one in reading.items(name, value, wanted, most=_MOST_EXTRA)
     ]
     if any(len(pair) != 2 for pair in pairs):
         raise wrong(name, value, wanted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
-from qwen_widgets.core import arguments, reading, syntax
+from qwen_widgets.core import arguments, reading, syntax, syntax_faults
 from qwen_widgets.core.arguments import ModelsLike, PromptsLike, SeedsLike, SizesLike
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.model_schema import Extra, read_extra
@@ -23,7 +23,6 @@ from qwen_widgets.core.models import (
     remembered_model,
 )
 from qwen_widgets.core.request import ImageRequest, InputPicture, check_images, formats_text, read_pictures
-from qwen_widgets.core.syntax_faults import MANY
 
 #: Pictures that one sweep may hold unless the cap is raised.
 CAP = arguments.MOST
@@ -252,11 +251,14 @@ def plan_sweep(
     InputError
         One sentence that shows the text and the place.
     """
-    cap = reading.whole("cap", cap, least=1, most=MANY)
+    cap = reading.whole("cap", cap, least=1, most=syntax_faults.MANY)
     texts = arguments.prompts("prompts", prompts)
     seeds, count = arguments.seeds("seeds", seeds, cap), arguments.count("count", count, cap)
     sizes, models = arguments.sizes("sizes", sizes), arguments.models("models", models)
-    output_format, lines = arguments.output_format("output_format", output_format), reading.flag("lines", lines)
+    output_format, lines = (
+        arguments.output_format("output_format", output_format),
+        reading.flag("lines", lines),
+    )
     inputs, variables = arguments.inputs("inputs", inputs), arguments.variables("variables", variables)
     pictures = read_pictures("images", images)
     chosen = read_models(models, editing=bool(pictures))
@@ -315,10 +317,10 @@ def _read_formats(text: str, models: Sequence[Model]) -> tuple[dict[Model, str],
     wanted = {"jpg": "jpeg"}.get(text.strip().lower(), text.strip().lower())
     without = [model for model in models if not model.formats]
     if wanted and len(without) == len(models):
-        raise InputError(f"format {text!r}: {formats_text(models[0])}.")
+        raise InputError(f"format {syntax_faults.shown(text)}: {formats_text(models[0])}.")
     for model in models:
         if wanted and model.formats and wanted not in model.formats:
-            raise InputError(f"format {text!r}: {formats_text(model)}.")
+            raise InputError(f"format {syntax_faults.shown(text)}: {formats_text(model)}.")
     formats = {model: (wanted or model.formats[0]) if model.formats else "" for model in models}
     return formats, [f"{formats_text(model)}: --format is not for it." for model in without if wanted]
 

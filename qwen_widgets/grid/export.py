@@ -75,7 +75,10 @@ def place_in(grid: Grid, place: tuple[object, object]) -> tuple[int, int]:
     rows, columns = grid.shape
     if not (-rows <= row < rows and -columns <= column < columns):
         raise _outside(grid, f"[{row}, {column}]")
-    return row % rows, column % columns
+    found = row % rows, column % columns
+    if found not in grid.sweep.requests:
+        raise PlaceError(f"cell [{row}, {column}]: no picture was asked for there.")
+    return found
 
 
 def row_in(grid: Grid, row: object) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from qwen_widgets.core import pictures, reading
 from qwen_widgets.core.arguments import PromptsLike, SeedsLike
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
-from qwen_widgets.core.errors import InputError, PlaceError, QwenError
+from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.inputs import Given, from_cell
 from qwen_widgets.core.models import Size
 from qwen_widgets.core.pacing import time_left
@@ -40,7 +40,7 @@ _ENDED = ("stored", "unknown", "rejected", "failed", "expired", "invalid_output"
 _SHOWN_SIDE = 768
 Against = Literal["first", "previous"]
 #: A row or a column, as an argument.
-_INDEX = bounded(-(10**6), 10**6)
+INDEX = bounded(-(10**6), 10**6)
 _FAILED = ("rejected", "failed", "expired", "invalid_output")
 
 
@@ -299,10 +299,7 @@ class Grid:
     def __getitem__(self, place: tuple[int, int]) -> Cell:
         """Return the cell of a row and a column; negative numbers count from the end."""
         row, column = export.place_in(self, place)
-        request = self._sweep.requests.get((row, column))
-        if request is None:
-            raise PlaceError(f"cell [{row}, {column}]: no picture was asked for there.")
-        return Cell(self, row, column, request)
+        return Cell(self, row, column, self._sweep.requests[row, column])
 
     def as_input(self) -> Given:
         """Return the picture of a grid of one cell; of several, one has to be named."""
@@ -413,7 +410,7 @@ class Grid:
         found |= {(cell.row, cell.column): cell.path for cell in self if cell.path and not cell.flagged}
         return {place: path.read_bytes() for place, path in found.items()}
 
-    @taking(row=_INDEX, column=_INDEX)
+    @taking(row=INDEX, column=INDEX)
     def original(self, row: int, column: int) -> bytes | None:
         """Return the stored picture at a place of a view; None while there is none."""
         if column == len(self.seeds):
@@ -464,7 +461,7 @@ class Grid:
         self._runner.retry(self)
         return self
 
-    @taking(row=_INDEX, column=_INDEX, key=reading.text)
+    @taking(row=INDEX, column=INDEX, key=reading.text)
     def act(self, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers (`Action.key`); what it doesn't offer is ignored.
 

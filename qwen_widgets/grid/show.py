@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+from qwen_widgets.core import reading
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
 from qwen_widgets.grid.export import page
@@ -53,6 +54,11 @@ def front_end() -> FrontEnd:
     parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
     content = parent.get("content", {}) if isinstance(parent, dict) else {}
     return "live" if content.get("allow_stdin", True) else "static"
+
+
+def front_end_named(name: str, value: object) -> FrontEnd:
+    """Read the name of a kind of front end."""
+    return reading.choice(name, value, get_args(FrontEnd))
 
 
 def say(line: str) -> None:

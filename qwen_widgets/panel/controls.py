@@ -41,10 +41,12 @@ LOCKABLE = {
 }
 
 
+@reading.guarded
 def _one_size(name: str, value: object) -> str:
     return ",".join(arguments.sizes(name, value) or ())
 
 
+@reading.guarded
 def _seeds(name: str, value: object) -> str:
     given = arguments.seeds(name, value)
     if given is None or isinstance(given, str):
@@ -60,8 +62,11 @@ def _images(name: str, value: object) -> tuple[object, ...]:
     return tuple(arguments.images(name, value))
 
 
+@reading.guarded
 def _locks(name: str, value: object) -> tuple[str, ...]:
-    given = [value] if isinstance(value, str) else reading.items(name, value, "give names of controls", most=100)
+    given = (
+        [value] if isinstance(value, str) else reading.items(name, value, "give names of controls", most=100)
+    )
     return tuple(reading.text(name, one) for one in given)
 
 

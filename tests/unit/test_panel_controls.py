@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 from panel_kit import forge, look
-from traitlets import TraitError
 
 import qwen_widgets as qw
 from qwen_widgets.core.errors import InputError
