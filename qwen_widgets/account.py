@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from qwen_widgets.core import history
+from qwen_widgets.core import history, reading
 from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
@@ -22,6 +22,7 @@ from qwen_widgets.core.errors import (
 )
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
+from qwen_widgets.core.reading import taking
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.states import KEPT
 from qwen_widgets.core.strays import Stray, read_stray
@@ -154,6 +155,7 @@ def remote_lines() -> list[str]:
     return [*lines, *note]
 
 
+@taking(which=reading.text)
 def adopt(which: str) -> list[Record]:
     """Fetch what was made elsewhere into this ledger; buys nothing.
 

@@ -6,17 +6,19 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qwen_widgets.core import metadata
+from qwen_widgets.core import metadata, reading
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import TextRequest
-from qwen_widgets.core.errors import InputError, LedgerError, QwenError, StoppedError
+from qwen_widgets.core.errors import InputError, LedgerError, QwenError, StoppedError, clean
 from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.pacing import SYSTEM_CLOCK, Stop
-from qwen_widgets.core.paths import expanded
+from qwen_widgets.core.paths import expanded, read_file
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.reading import taking
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
 from qwen_widgets.core.sweep import Sweep
@@ -30,6 +32,8 @@ from qwen_widgets.portal import portal
 from qwen_widgets.runs import recalled_choices
 from qwen_widgets.studio import Job, Studio, studio
 
+#: Bounds of what the ledger is asked: no prompt is as long, no ledger has as many rows.
+_LONGEST_TEXT, _MOST_ROWS = 10_000, 10**9
 #: Rows that `%qwen history` prints.
 _LINES = 20
 #: Seconds for which an input picture stays that no run was made with: some kernel may be about to make one.
@@ -38,6 +42,7 @@ _GIVEN_LATELY = 24 * 3600.0
 _LONGEST_NUMBER = 19
 
 
+@taking(text=partial(reading.text, longest=_LONGEST_TEXT), most=reading.bounded(0, _MOST_ROWS))
 def history(text: str = "", *, most: int = 1000) -> Any:
     """Return what the ledger knows of, newest first: a pandas DataFrame, without pandas a list of dicts.
 
@@ -56,6 +61,7 @@ def history(text: str = "", *, most: int = 1000) -> Any:
     return as_table(rows)
 
 
+@taking(run_id=reading.text)
 def grid(run_id: str) -> Grid:
     """Return the grid of an earlier run, from the ledger and the stored pictures; nothing is asked of the service.
 
@@ -72,7 +78,9 @@ def grid(run_id: str) -> Grid:
     here = studio()
     found = here.ledger().wait(lambda db: db.read_run(run_id))
     if found is None:
-        raise InputError(f"run {run_id!r}: this ledger has no such run; qw.history() lists them.")
+        raise InputError(
+            f"run {clean(run_id, longest=40)!r}: this ledger has no such run; qw.history() lists them."
+        )
     provider, title, text, choices = found
     here.learn()
     try:
@@ -85,6 +93,7 @@ def grid(run_id: str) -> Grid:
     return again
 
 
+@taking(path=reading.path)
 def read(path: str | Path) -> ImageRequest:
     """Return what a picture was asked with: from its metadata, or for a stored original from the ledger.
 
@@ -98,11 +107,8 @@ def read(path: str | Path) -> ImageRequest:
     InputError
         The file can't be read, or says nothing.
     """
-    file = expanded(path, f"read {str(path)!r}")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"read {str(path)!r}: the file can't be read ({error.strerror}).") from None
+    what = f"read {clean(path, longest=120, both_ends=True)!r}"
+    data = read_file(expanded(path, what), what)
     # Who makes pictures now is no matter here.
     with contextlib.suppress(QwenError):
         studio().learn()
@@ -112,9 +118,7 @@ def read(path: str | Path) -> ImageRequest:
         record = studio().ledger().wait(lambda db: db.by_sha256(digest))
         found = record.request() if record is not None and not record.unassigned else None
     if found is None:
-        raise InputError(
-            f"read {str(path)!r}: neither the picture nor this ledger says what it was asked with."
-        )
+        raise InputError(f"{what}: neither the picture nor this ledger says what it was asked with.")
     return found
 
 
@@ -156,6 +160,7 @@ def waiting() -> int:
     return len(here.ledger().wait(lambda db: db.unfinished(provider.name)))
 
 
+@taking(which=reading.text)
 def forget(which: str) -> int:
     """Give up pictures that are paid for and not here, or whose outcome isn't known; they stay in the history.
 
@@ -175,7 +180,7 @@ def forget(which: str) -> int:
     chosen = [record for record in waiting if which in ("all", str(record.id))] or _damaged_row(here, which)
     if not chosen and which != "all":
         raise InputError(
-            f"forget {which!r}: give all, or the number of a row that waits: {_numbers(waiting)}."
+            f"forget {clean(which, longest=40)!r}: give all, or the number of a row that waits: {_numbers(waiting)}."
         )
 
     def close(db: Any) -> None:

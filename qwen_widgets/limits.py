@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 
 from qwen_widgets.core.engine import Engine
-from qwen_widgets.core.errors import BudgetError, InputError
+from qwen_widgets.core.errors import BudgetError
 from qwen_widgets.core.pacing import SYSTEM_CLOCK
 from qwen_widgets.grid.describe import money
 from qwen_widgets.grid.grid import Provider
@@ -21,7 +21,7 @@ async def check_limits(engine: Engine, provider: Provider, cost: Decimal, limit:
 
     Raises
     ------
-    BudgetError, InputError
+    BudgetError
         Nothing was bought.
     """
     check_run(cost, limit, provider)
@@ -38,8 +38,6 @@ async def check_limits(engine: Engine, provider: Provider, cost: Decimal, limit:
 
 def check_run(cost: Decimal, limit: float, provider: Provider) -> None:
     """Hold a run to its own limit; errors as in `check_limits`."""
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
-        raise InputError(f"max cost {limit!r}: it is a number of US dollars, such as 2.50.")
     if not provider.offline and cost > Decimal(str(limit)):
         raise BudgetError(
             f"this would cost {money(float(cost))} and a run may cost {money(float(limit))}; "

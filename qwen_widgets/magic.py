@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 # Imported when the extension is loaded, not later: a file h11.py or PIL.py in the notebook's folder must not be
 # taken for the library of that name when the first cell runs. httpx waits with these three for its first client and
@@ -19,6 +19,7 @@ import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
 import PIL.WebPImagePlugin  # noqa: F401
 from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
@@ -30,6 +31,7 @@ from qwen_widgets import account, archive, catalogue
 from qwen_widgets.core.enhancer import BOTH, DEFAULT_STYLE, STYLES
 from qwen_widgets.core.errors import QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, MODELS, PRESETS, Size
+from qwen_widgets.core.reading import instance
 from qwen_widgets.doctor import doctor_report
 from qwen_widgets.grid.given import given_by_name
 from qwen_widgets.grid.grid import Grid
@@ -38,9 +40,6 @@ from qwen_widgets.options import GenerateOptions
 from qwen_widgets.panel import Panel
 from qwen_widgets.settings import Settings
 from qwen_widgets.studio import studio
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
 
 _SUBCOMMANDS = {
     "status": "the provider, the home folder, and what was spent today",
@@ -59,6 +58,7 @@ _SUBCOMMANDS = {
     "doctor": "versions and settings, never the key",
 }
 _WITH_WORDS = ("models", "panel", "login", "budget", "history", "adopt", "forget", "ledger")
+_BY_IPYTHON = "it takes IPython's own shell, as %load_ext qwen_widgets gives it"
 #: Options of the cell that take no value.
 _SWITCHES = ("--lines", "--fresh", "--dry-run", "--fit")
 #: Those whose value may be left out, and the values: in a line the next word may be the prompt's first.
@@ -427,6 +427,7 @@ _COMPLETED = {"%%qwenimage": complete_image, "%qwenimage": complete_image, "%qwe
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics and their completion; prints nothing and patches nothing."""
+    instance("shell", shell, InteractiveShell, _BY_IPYTHON)
     shell.register_magics(QwenMagics)
     for command, completer in _COMPLETED.items():
         shell.set_hook("complete_command", completer, str_key=command)
@@ -434,6 +435,7 @@ def load(shell: InteractiveShell) -> None:
 
 def unload(shell: InteractiveShell) -> None:
     """Take away what `load` registered, and nothing else."""
+    instance("shell", shell, InteractiveShell, _BY_IPYTHON)
     manager = shell.magics_manager
     for kind, name in (("cell", "qwenimage"), ("line", "qwenimage"), ("line", "qwen")):
         registered = manager.magics[kind].get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from qwen_widgets.core.sweep import PromptsLike
+from qwen_widgets.core.arguments import PromptsLike
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.show import say
 from qwen_widgets.options import GenerateOptions
@@ -18,8 +18,9 @@ def generate(prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Grid:
 
     Parameters
     ----------
-    prompts : str or sequence of str
-        In the syntax of the cell: a blank line starts the next prompt, ``{a|b}`` makes variants.
+    prompts : str or iterable of str
+        In the syntax of the cell: a blank line starts the next prompt, ``{a|b}`` makes variants. A list, an array, a
+        Series (a column) of texts.
     seeds : str, int or iterable of int, optional
         ``"1-4"``, ``7``, ``range(4)``; 0 to 2147483647. Without seeds and count, one is drawn.
     count : int, optional

@@ -1,24 +1,16 @@
-"""Options: the keyword arguments of generate, and what they say of a sweep."""
+"""Options: the keyword arguments of generate, each read as a plain value, and what they say of a sweep."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
-from qwen_widgets.core.enhancer import read_wish
-from qwen_widgets.core.errors import ArgumentError
+from qwen_widgets.core import arguments, reading
+from qwen_widgets.core.arguments import ModelsLike, PromptsLike, SeedsLike, SizesLike
+from qwen_widgets.core.enhancer import Wish, read_wish
 from qwen_widgets.core.models import Model
 from qwen_widgets.core.request import InputPicture
-from qwen_widgets.core.sweep import (
-    ModelsLike,
-    PromptsLike,
-    SeedsLike,
-    SizesLike,
-    Sweep,
-    plan_sweep,
-    read_models,
-)
+from qwen_widgets.core.sweep import Sweep, plan_sweep, read_models
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -37,23 +29,49 @@ class GenerateOptions(TypedDict, total=False):
     fresh: bool
     max_cost: float | None
     title: str
-    enhance: str | bool | None
+    enhance: str | bool | Wish | None
 
 
-def check_names(options: GenerateOptions) -> None:
-    """Raise ArgumentError with a hint for an unknown keyword."""
-    known = GenerateOptions.__annotations__
+#: How each of them is read, before anything else is done.
+_READERS: Mapping[str, Callable[[str, object], object]] = {
+    "seeds": arguments.seeds,
+    "count": arguments.count,
+    "sizes": arguments.sizes,
+    "models": arguments.models,
+    "images": arguments.images,
+    "fit": reading.flag,
+    "output_format": arguments.output_format,
+    "inputs": arguments.inputs,
+    "lines": reading.flag,
+    "variables": arguments.variables,
+    "fresh": reading.flag,
+    "max_cost": reading.maybe(reading.dollars),
+    "title": reading.title,
+    "enhance": read_wish,
+}
+
+
+def plain_options(prompts: object, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
+    """Return prompts and options as plain values, each of them read once: a generator gives nothing a second time.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such option; with a hint.
+    InputError
+        One of them is nothing that can be used.
+    """
     for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-            raise ArgumentError(f"generate() has no argument {name!r}; {hint}")
+        if name not in GenerateOptions.__annotations__:
+            reading.unknown_argument("generate", name, GenerateOptions.__annotations__)
+    texts = arguments.prompts("prompts", prompts)
+    read = {name: _READERS[name](name, value) for name, value in options.items()}
+    return texts, cast("GenerateOptions", read)
 
 
 def images_of(options: GenerateOptions) -> tuple[list[object], tuple[Model, ...], bool]:
     """Return the input pictures as they were given, the models that get them, and whether they may be scaled."""
-    given = options.get("images")
-    images = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+    images = arguments.images("images", options.get("images"))
     models = read_models(options.get("models"), editing=True) if images else ()
     return images, models, options.get("fit", False)
 
@@ -78,6 +96,6 @@ def read_options(
         "fresh": options.get("fresh", False),
         "max_cost": options.get("max_cost"),
         "title": options.get("title", ""),
-        "wish": read_wish(options.get("enhance")),
+        "wish": options.get("enhance"),
     }
     return sweep, rest

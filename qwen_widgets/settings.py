@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.errors import KeyRefusedError, SettingsError
 from qwen_widgets.core.key import ApiKey
 from qwen_widgets.core.paths import expanded
@@ -34,6 +36,25 @@ _KEYRING = ("qwen_widgets", "wavespeed")
 OFFLINE = "offline"
 
 
+def _at_once(name: str, value: object) -> int:
+    return reading.whole(name, value, least=1, most=64)
+
+
+def _seconds(name: str, value: object) -> float:
+    return reading.number(name, value, "give seconds, from 0 to 600", least=0, most=600)
+
+
+#: How each setting is read.
+_READERS: Mapping[str, Callable[[str, object], object]] = {
+    "provider": reading.maybe(reading.text),
+    "base_url": reading.maybe(reading.text),
+    "home": reading.maybe(reading.path),
+    "at_once": _at_once,
+    "max_cost": reading.dollars,
+    "offline_seconds": _seconds,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the studio works with. None means: as the environment says, or the default.
@@ -51,7 +72,12 @@ class Settings:
     max_cost : float
         US dollars that one run may cost.
     offline_seconds : float
-        What a prediction of the embedded service takes.
+        What a prediction of the embedded service takes, at most 600.
+
+    Raises
+    ------
+    InputError
+        One of them can't be used.
     """
 
     provider: str | None = None
@@ -60,6 +86,17 @@ class Settings:
     at_once: int = 8
     max_cost: float = 1.0
     offline_seconds: float = 1.2
+
+    def __post_init__(self) -> None:
+        for name, read in _READERS.items():
+            object.__setattr__(self, name, read(name, getattr(self, name)))
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """Return the settings with some others."""
+        for name in changes:
+            if name not in _READERS:
+                reading.unknown_argument("configure", name, _READERS)
+        return replace(self, **changes)
 
 
 class Sources:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+from qwen_widgets.core import arguments, reading
 from qwen_widgets.core.catalogue import Catalogue
 from qwen_widgets.core.engine import Engine, Plan
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, TextRequest, Wish
@@ -25,17 +26,18 @@ from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import SHELF, Model
 from qwen_widgets.core.pacing import Stop
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.reading import maybe, of, taking
 from qwen_widgets.core.request import InputPicture
-from qwen_widgets.core.sweep import PromptsLike, Sweep
+from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.wavespeed import WaveSpeed
 from qwen_widgets.enhanced import check_enhanced, enhance_first, hold, release
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import Way, cell_ways, plural
-from qwen_widgets.grid.grid import Grid, Provider
+from qwen_widgets.grid.grid import INDEX, Grid, Provider
 from qwen_widgets.grid.lines import plan_line, restored_line, short_line
-from qwen_widgets.grid.show import FrontEnd, View, cell_mark, open_view, say
+from qwen_widgets.grid.show import FrontEnd, View, cell_mark, front_end_named, open_view, say
 from qwen_widgets.limits import check_limits, check_run
-from qwen_widgets.options import GenerateOptions, check_names, images_of, read_options
+from qwen_widgets.options import GenerateOptions, images_of, plain_options, read_options
 from qwen_widgets.portal import outcome, portal
 from qwen_widgets.runs import beside_others, keep_choices, know_others
 from qwen_widgets.settings import Settings, Sources
@@ -72,8 +74,9 @@ class Studio(Sources):
     settings : Settings, optional
     """
 
+    @taking(settings=maybe(of(Settings)))
     def __init__(self, settings: Settings | None = None) -> None:
-        super().__init__(settings or Settings())
+        super().__init__(Settings() if settings is None else settings)
         self._ledgers: dict[Path, Ledger] = {}
         self._engines: dict[tuple[object, ...], Engine] = {}
         self._lock = threading.Lock()
@@ -86,7 +89,7 @@ class Studio(Sources):
 
     def configure(self, **changes: Any) -> None:
         """Change settings; names and meanings as in `Settings`."""
-        self.settings = replace(self.settings, **changes)
+        self.settings = self.settings.changed(changes)
 
     # --- settings ---------------------------------------------------------------------------------------
 
@@ -112,9 +115,6 @@ class Studio(Sources):
         """Return the engine of the present settings."""
         provider = self.provider()
         key, _ = self.find_key()
-        at_once = self.settings.at_once
-        if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= 64:
-            raise SettingsError(f"at_once {at_once!r}: it is a whole number from 1 to 64.")
         ledger = self.ledger()
         self.learn()
         with self._lock:
@@ -133,7 +133,7 @@ class Studio(Sources):
                 if provider.offline:
                     engine.usual = self.settings.offline_seconds
                 self._engines[mark] = engine
-            engine.at_once = at_once
+            engine.at_once = self.settings.at_once
         return engine, provider
 
     def _offline_client(self) -> WaveSpeed:
@@ -146,6 +146,7 @@ class Studio(Sources):
         service = OfflineService(ServiceSettings(duration=self.settings.offline_seconds))
         return WaveSpeed(OFFLINE_BASE_URL, None, app=service.app)
 
+    @taking(told=maybe(of(Catalogue)))
     def learn(self, told: Catalogue | None = None) -> None:
         """Take up the catalogue that is kept for the present provider: its limits, prices and further models.
 
@@ -162,12 +163,11 @@ class Studio(Sources):
             told = Catalogue(()) if kept is None else Catalogue.from_json(kept[0])
         SHELF.learn(told.models(), mark, prices=told.prices)
 
+    @taking(dollars=maybe(reading.dollars))
     def set_budget(self, dollars: float | None) -> None:
         """Set what a day may cost, all kernels of this home together; None takes the limit away."""
-        if dollars is not None and not 0 <= dollars < 1e9:
-            raise InputError(f"budget {dollars!r}: it is a number of US dollars, such as 5.")
-        text = None if dollars is None else str(dollars)
-        self.ledger().wait(lambda db: db.write_setting("budget", text))
+        budget = None if dollars is None else str(dollars)
+        self.ledger().wait(lambda db: db.write_setting("budget", budget))
 
     # --- running ----------------------------------------------------------------------------------------
 
@@ -207,6 +207,7 @@ class Studio(Sources):
         job.plan, job.enhancing = replace(plan, run_id=job.grid.run_id), None
         return lines
 
+    @taking(max_cost=maybe(reading.dollars), stop=maybe(of(Stop)), retry=reading.flag)
     async def aenhance(
         self,
         prompt: str,
@@ -265,6 +266,7 @@ class Studio(Sources):
     def _limit(self, max_cost: float | None) -> float:
         return self.settings.max_cost if max_cost is None else max_cost
 
+    @taking(sweep=of(Sweep), title=reading.title)
     async def plan_job(self, sweep: Sweep, *, title: str) -> Job:
         """Plan a sweep without asking for prices: for a run that buys nothing."""
         engine, provider = self.engine()
@@ -272,12 +274,13 @@ class Studio(Sources):
         grid = Grid(sweep, plan, title=title, provider=provider, store=engine.store, runner=self)
         return Job(grid, sweep, plan, engine, await self._told(engine, plan_line(sweep, plan, provider)))
 
+    @taking(sweep=of(Sweep), run_id=reading.text, title=reading.text, provider_name=reading.text)
     def recall(self, sweep: Sweep, *, run_id: str, title: str, provider_name: str) -> Grid:
         """Return the grid of an earlier run with what the ledger knows of its cells; nothing is asked for."""
         job = portal.run(self.plan_job(sweep, title=title))
         if job.grid.provider.name != provider_name:
             raise InputError(
-                f"run {run_id!r} was made by {provider_name}, and the provider is now {job.grid.provider.title}."
+                f"run {clean(run_id, longest=40)!r} was made by {clean(provider_name)}, and the provider is now {job.grid.provider.title}."
             )
         job.grid.run_id = run_id
 
@@ -288,6 +291,7 @@ class Studio(Sources):
         portal.run(fill())
         return job.grid
 
+    @taking(grid=maybe(of(Grid)), sweep=of(Sweep), max_cost=maybe(reading.dollars), title=reading.title, priced=reading.flag)  # fmt: skip
     async def plan_into(
         self, grid: Grid | None, sweep: Sweep, *, max_cost: float | None, title: str = "", priced: bool = True
     ) -> Job:
@@ -321,6 +325,7 @@ class Studio(Sources):
             return Job(grid, sweep, plan, engine, line)
         return Job(grid, grid.sweep.joined(sweep), replace(plan, run_id=grid.run_id), engine, line)
 
+    @taking(job=of(Job), view=of(View))
     async def launch(self, job: Job, view: View) -> None:
         """Do a job's run on the portal, shown by a view that is there already, and await its end.
 
@@ -341,23 +346,24 @@ class Studio(Sources):
             raise
         await asyncio.wrap_future(grid._running)
 
-    def _ready(self, options: GenerateOptions) -> None:
-        check_names(options)
+    def _read(self, prompts: object, options: GenerateOptions) -> tuple[list[str], GenerateOptions]:
+        read = plain_options(prompts, options)
         # A provider that can't be had is told of later: a typing error comes first.
         with contextlib.suppress(QwenError):
             self.learn()
+        return read
 
-    def prepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+    def prepare(self, prompts: arguments.PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run: everything is read and checked, nothing is bought."""
-        self._ready(options)
-        sweep, rest = read_options(prompts, options, portal.run(self._take(options)))
+        texts, options = self._read(prompts, options)
+        sweep, rest = read_options(texts, options, portal.run(self._take(options)))
         return portal.run(self._prepare(sweep, **rest))
 
-    async def aprepare(self, prompts: PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
+    async def aprepare(self, prompts: arguments.PromptsLike, **options: Unpack[GenerateOptions]) -> Job:
         """Plan a run, awaiting."""
-        self._ready(options)
+        texts, options = self._read(prompts, options)
         images = await asyncio.wrap_future(portal.submit(self._take(options)))
-        sweep, rest = read_options(prompts, options, images)
+        sweep, rest = read_options(texts, options, images)
         return await asyncio.wrap_future(portal.submit(self._prepare(sweep, **rest)))
 
     async def _take(self, options: GenerateOptions) -> tuple[InputPicture, ...]:
@@ -365,6 +371,7 @@ class Studio(Sources):
         given, models, fit = images_of(options)
         return await self.take(given, models, fit=fit)
 
+    @taking(images=arguments.images, models=arguments.models_alone, fit=reading.flag)
     async def take(
         self, images: Sequence[object], models: Sequence[Model], *, fit: bool = False
     ) -> tuple[InputPicture, ...]:
@@ -374,6 +381,7 @@ class Studio(Sources):
         engine, _ = self.engine()
         return await engine.inputs.take(images, models, fit=fit)
 
+    @taking(job=of(Job), kind=maybe(front_end_named))
     def run(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and do its run; an interrupt leaves it going on in the background, buying nothing more.
 
@@ -401,6 +409,7 @@ class Studio(Sources):
             raise
         return job.grid
 
+    @taking(job=of(Job), kind=maybe(front_end_named))
     async def arun(self, job: Job, *, kind: FrontEnd | None = None) -> Grid:
         """Show the job's grid and await its run; cancelling has the effect of an interrupt."""
         try:
@@ -467,6 +476,7 @@ class Studio(Sources):
         grid._views.append(open_view(grid, kind=kind))
         grid._shown_in = cell_mark()
 
+    @taking(grid=of(Grid))
     def show(self, grid: Grid) -> None:
         """Show a grid again; in the very cell that has just shown it, once is enough."""
         mark = cell_mark()
@@ -474,15 +484,18 @@ class Studio(Sources):
             return
         self._show(grid, None)
 
+    @taking(grid=of(Grid), view=of(View))
     def watch(self, grid: Grid, view: View) -> None:
         """Have a view told of all that happens to a grid, whoever runs it."""
         if view not in grid._views:
             grid._views.append(view)
 
+    @taking(grid=of(Grid), before=of(Choices))
     def chosen(self, grid: Grid, before: Choices) -> Choices:
         """Keep a grid's choices in the ledger, where those of another grid of the same run stay."""
         return self.ledger().wait(partial(keep_choices, grid, before))
 
+    @taking(running=of(Future), timeout=maybe(reading.seconds))
     def wait(self, running: Future[None], timeout: float | None) -> None:
         """Wait for a run to end; on the portal's own thread (a user's callback) it goes on inside of the call."""
 
@@ -495,10 +508,12 @@ class Studio(Sources):
         else:
             outcome(running, timeout)
 
+    @taking(grid=of(Grid), sweep=of(Sweep))
     def extend(self, grid: Grid, sweep: Sweep) -> None:
         """Run a larger sweep into a grid; what is in it already is not asked for again."""
         self._again(grid, sweep, retry=False)
 
+    @taking(grid=of(Grid))
     def retry(self, grid: Grid) -> None:
         """Buy again what failed, is unknown, or was stopped."""
         self._again(grid, grid.sweep, retry=True)
@@ -530,6 +545,7 @@ class Studio(Sources):
         line = await self._told(engine, plan_line(asked, plan, provider))
         return Job(grid, sweep, plan, engine, line, stop)
 
+    @taking(grid=of(Grid), row=INDEX, column=INDEX, key=reading.text)
     def act(self, grid: Grid, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers; what it doesn't offer is ignored, and nothing waits here."""
         if (row, column) not in grid.sweep.requests:

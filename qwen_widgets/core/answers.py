@@ -29,6 +29,7 @@ from qwen_widgets.core.errors import (
     TextError,
     clean,
 )
+from qwen_widgets.core.wire_numbers import from_digits, integer, number
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -55,6 +56,8 @@ _OUR_HEADERS = frozenset(
 
 ENDED_BADLY = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted"})
 MODERATION = 1200
+#: Milliseconds; the service keeps a prediction for seven days.
+_LONGEST_INFERENCE = 7 * 24 * 3600 * 1000
 #: The service found nothing at an input picture's address.
 MEDIA_UNREACHABLE = 1402
 #: Longest wait that a Retry-After may ask for before it counts as nonsense, and what is waited then; seconds.
@@ -133,7 +136,7 @@ def read_json(body: bytes) -> Any:
         It is not JSON, or nested deeper than Python can follow.
     """
     try:
-        return json.loads(body)
+        return json.loads(body, parse_int=from_digits)
     except (ValueError, RecursionError):
         pass
     raise BadAnswerError("the answer is not JSON")
@@ -205,9 +208,9 @@ def read_prediction(data: Any, *, asked: str | None = None) -> Prediction:
     if not isinstance(prediction_id, str) or not _ID.fullmatch(prediction_id):
         raise BadAnswerError("the answer holds no usable prediction id")
     timings = data.get("timings")
-    milliseconds = _number(timings.get("inference") if isinstance(timings, dict) else None)
+    milliseconds = number(timings.get("inference") if isinstance(timings, dict) else None)
     if milliseconds is None:
-        milliseconds = _number(data.get("executionTime"))
+        milliseconds = number(data.get("executionTime"))
     status = data.get("status")
     echoed = data.get("input")
     model = data.get("model")
@@ -218,7 +221,9 @@ def read_prediction(data: Any, *, asked: str | None = None) -> Prediction:
         flagged=_flagged(data.get("has_nsfw_contents")),
         error=_error_text(data.get("error")),
         code=integer(data.get("code")),
-        seconds=None if milliseconds is None or milliseconds < 0 else milliseconds / 1000,
+        seconds=None
+        if milliseconds is None or not 0 <= milliseconds <= _LONGEST_INFERENCE
+        else milliseconds / 1000,
         created_at=read_time(data.get("created_at")),
         input=echoed if isinstance(echoed, dict) else None,
         model=model if isinstance(model, str) else "",
@@ -283,7 +288,8 @@ def read_ticket(data: Any) -> Ticket:
         An address is missing or can't be one, or the file is to be sent in another way than by PUT.
     """
     upload = data.get("upload") if isinstance(data, dict) else None
-    if not isinstance(upload, dict) or str(upload.get("method", "PUT")).upper() != "PUT":
+    method = upload.get("method", "PUT") if isinstance(upload, dict) else None
+    if not isinstance(upload, dict) or not isinstance(method, str) or method.upper() != "PUT":
         raise BadAnswerError("the answer names no place to bring a file to")
     given = upload.get("headers")
     headers = {
@@ -394,23 +400,6 @@ def _words(text: str) -> str:
     return clean(text.encode("utf-8", "replace").decode())
 
 
-def _number(value: Any) -> float | None:
-    """Read a finite number, also one that came as a text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def integer(value: Any) -> int | None:
-    """Read a whole number, also one that came as a text or with a fraction; None for anything else."""
-    number = _number(value)
-    return None if number is None else int(number)
-
-
 def read_time(value: Any) -> datetime | None:
     """Read an ISO 8601 time with 0 to 9 fraction digits; without a zone it is UTC. Microseconds are kept."""
     match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -495,13 +484,13 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 def _asked_wait(headers: Mapping[str, str]) -> float | None:
     """Return the seconds as they were written, not a number where they can't be read."""
     text = headers.get("retry-after")
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     if text is None:
         return math.nan if "retry-after-ms" in headers else None
-    number = _number(text)
-    return _until(text, headers.get("date")) if number is None else number
+    seconds = number(text)
+    return _until(text, headers.get("date")) if seconds is None else seconds
 
 
 def _until(text: str, date: str | None) -> float:

@@ -12,14 +12,14 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from qwen_widgets.core.answers import integer
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import clean
 from qwen_widgets.core.model_schema import FILLED, Input, is_writable
-from qwen_widgets.core.models import LEAST_PRICE, MODELS, Model, Size, read_size
+from qwen_widgets.core.models import MODELS, Model, Size, read_size
+from qwen_widgets.core.wire_numbers import integer, number, price
 
 _ID = re.compile(r"[A-Za-z0-9][\w.\-]*(?:/[\w.\-]+)+", re.ASCII)
 _LONGEST_ID = 200
@@ -114,10 +114,10 @@ class Catalogue:
                 name,
                 title,
                 kind,
-                None if price is None else Decimal(price),
+                price(asked),
                 tuple(_long(one) for one in inputs),
             )
-            for name, title, kind, price, inputs in values["models"]
+            for name, title, kind, asked, inputs in values["models"]
         )
         return cls(tuple(entries), values["unread"])
 
@@ -194,7 +194,7 @@ def _read_entry(item: Any) -> Entry | None:
         id=model_id,
         title=clean(title, longest=_LONGEST_TEXT) if isinstance(title, str) and title.strip() else model_id,
         kind=clean(kind, longest=40).lower() if isinstance(kind, str) else "",
-        price=_price(item.get("base_price", item.get("price"))),
+        price=price(item.get("base_price", item.get("price"))),
     )
     if entry.kind and not entry.makes_pictures:
         return entry
@@ -204,16 +204,6 @@ def _read_entry(item: Any) -> Entry | None:
 
 def _is_id(text: str) -> bool:
     return len(text) <= _LONGEST_ID and _ID.fullmatch(text) is not None and ".." not in text
-
-
-def _price(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        price = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return price if price.is_finite() and LEAST_PRICE <= price < 10_000 else None
 
 
 def _schema(api_schema: Any) -> Mapping[str, Any]:
@@ -266,13 +256,7 @@ def _is_small(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    return number(value) if isinstance(value, int | float) else None
 
 
 def _count(value: Any) -> int | None:

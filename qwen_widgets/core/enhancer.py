@@ -6,16 +6,17 @@ import difflib
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.models import SHELF, Model, Size
 from qwen_widgets.core.request import InputPicture
+from qwen_widgets.core.syntax_faults import shown
 
 #: The model behind it; it makes text, so it is no picture's model and not among those.
 OPTIMIZER = Model(
@@ -29,6 +30,7 @@ DEFAULT_STYLE = STYLES[0]
 BOTH = "both"
 #: Characters of a prompt; no model takes near so many.
 LONGEST = 10_000
+_LONGEST_STYLE = 100
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -75,17 +77,14 @@ class TextRequest:
     size = Size(0, 0)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.prompt, str) or not self.prompt.strip():
+        object.__setattr__(self, "prompt", reading.text("prompt", self.prompt))
+        object.__setattr__(self, "style", check_style(self.style))
+        if not self.prompt.strip():
             raise InputError("enhance: give a prompt that is not empty.")
         if len(self.prompt) > LONGEST:
             raise InputError(
                 f"enhance: {len(self.prompt):,} characters, and at most {LONGEST:,} are asked about."
             )
-        if any(unicodedata.category(character) == "Cs" for character in self.prompt):
-            raise InputError(
-                "enhance: the prompt holds half of a surrogate pair, which can't be sent; remove it."
-            )
-        check_style(self.style)
 
     @property
     def model(self) -> Model:
@@ -113,12 +112,13 @@ class TextRequest:
         return {"text": self.prompt, "mode": "image", "style": self.style}
 
 
-def check_style(style: str) -> str:
+def check_style(style: object) -> str:
     """Return the style, or raise InputError with the nearest one."""
+    style = reading.text("style", style, f"it is one of {', '.join(STYLES)}", longest=_LONGEST_STYLE)
     if style not in STYLES:
-        near = difflib.get_close_matches(str(style).lower(), (*STYLES, BOTH), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(style.lower(), (*STYLES, BOTH), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"it is {', '.join(STYLES)}, or both:STYLE."
-        raise InputError(f"enhance {style!r}: there is no such style; {hint}")
+        raise InputError(f"enhance {shown(style)}: there is no such style; {hint}")
     return style
 
 
@@ -130,7 +130,8 @@ class Wish:
     both: bool = False
 
 
-def read_wish(value: str | bool | None) -> Wish | None:
+@reading.guarded
+def read_wish(name: str, value: object) -> Wish | None:
     """Read ``True``, ``"anime"``, ``"both"`` or ``"both:anime"``; None for no enhancing.
 
     Raises
@@ -141,9 +142,11 @@ def read_wish(value: str | bool | None) -> Wish | None:
         return None
     if value is True:
         return Wish()
-    if not isinstance(value, str):
-        raise InputError(f"enhance {value!r}: give a style, such as {STYLES[1]}, or both.")
-    first, colon, second = (part.strip().lower() for part in value.partition(":"))
+    if isinstance(value, Wish):
+        return Wish(check_style(value.style), reading.flag(name, value.both))
+    wanted = f"give True, a style such as {STYLES[1]}, or both"
+    asked = reading.text(name, value, wanted, longest=_LONGEST_STYLE).strip().lower()
+    first, colon, second = (part.strip() for part in asked.partition(":"))
     if first == BOTH:
         return Wish(check_style(second if colon else DEFAULT_STYLE), both=True)
-    return Wish(check_style(value.strip().lower() or DEFAULT_STYLE))
+    return Wish(check_style(asked or DEFAULT_STYLE))

@@ -110,6 +110,10 @@ class ArgumentError(InputError, TypeError):
     """A function has no such argument."""
 
 
+class PlaceError(InputError, IndexError):
+    """A grid has no such cell."""
+
+
 class SettingsError(QwenError):
     """A setting (address, folder, provider) can't be used."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import stat
 import uuid
@@ -18,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from qwen_widgets.core import pictures
+from qwen_widgets.core import pictures, reading
 from qwen_widgets.core.download import Downloads
 from qwen_widgets.core.errors import InputError, PictureError, QwenError, clean
 from qwen_widgets.core.ledger import Ledger, Store
 from qwen_widgets.core.models import Model
 from qwen_widgets.core.paths import expanded
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.reading import guarded
 from qwen_widgets.core.request import (
     KEPT,
     ImageRequest,
@@ -123,9 +125,7 @@ class Inputs:
     async def _one(
         self, image: object, at: int, models: Sequence[Model], *, fit: bool
     ) -> tuple[InputPicture, bytes]:
-        given = image.as_input() if isinstance(image, Offering) else image
-        if not isinstance(given, Given):
-            given = Given(given, source=str(given) if isinstance(given, str | Path) else "")
+        given = _given(f"image {at}", image)
         name = given.name or (repr(_shown(given.source)) if given.source else str(at))
         try:
             given, data = await self._read(given, name)
@@ -168,7 +168,7 @@ class Inputs:
             if what is None:
                 raise _fault(name, f"it is None, where a picture is wanted; give {_WAYS}")
             if data is None:
-                raise _fault(name, f"it is of the type {type(what).__name__}; give {_WAYS}")
+                raise _fault(name, f"it is of the type {reading.type_name(what)}; give {_WAYS}")
             return given, data
         text = what.strip()
         if not text:
@@ -237,6 +237,20 @@ class Inputs:
             with suppress(OSError):
                 part.unlink()
         raise _fault(name, problem[:1].lower() + problem[1:])
+
+
+@guarded
+def _given(name: str, image: object) -> Given:  # noqa: ARG001  (a reader's arguments)
+    """Return a picture as it was given; of a text and a path, the plain one."""
+    given = image.as_input() if isinstance(image, Offering) else image
+    if isinstance(given, Given):
+        return given
+    if isinstance(given, str):
+        return Given(str.__str__(given), source=str.__str__(given))
+    if isinstance(given, os.PathLike):
+        plain = reading.path("images", given)
+        return Given(plain, source=str(plain))
+    return Given(bytes(given) if isinstance(given, bytearray | memoryview) else given)
 
 
 def from_cell(

@@ -31,7 +31,7 @@ class ApiKey:
             # A verbose traceback shows what the names of a frame stand for; the caller has to look to its own.
             del text
             raise SettingsError(fault)
-        self.__text = text.strip()
+        self.__text = str.__str__(text).strip()
 
     def authorization(self) -> str:
         """Return the value of the Authorization header."""
@@ -65,11 +65,11 @@ class ApiKey:
         raise TypeError("an ApiKey can't be pickled or copied")
 
 
-def _fault(text: object) -> str:
+def _fault(text: str) -> str:
     """Say why a text can't be a key, never what it is; empty where it can."""
-    if not isinstance(text, str):
+    if not issubclass(type(text), str):
         return "API key: it is not a text."
-    text = text.strip()
+    text = str.__str__(text).strip()
     if not text:
         return "API key: it is empty."
     for place, character in enumerate(text, 1):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.errors import InputError, clean
+from qwen_widgets.core.reading import HALF
 
 #: JSON's words for the types of values, with Python's.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -23,8 +24,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _SHOWN = 40
 #: Bits that a whole number may have; nothing counts further, and Python itself writes none with thousands of digits.
 _MOST_BITS = 63
-#: Half of a pair that stands for one character: it can't be written as UTF-8.
-_HALF = re.compile("[\ud800-\udfff]")
 #: Inputs that a request fills by itself.
 FILLED = ("prompt", "size", "seed", "images", "image", "output_format")
 #: Inputs of some models that would have several pictures paid for where a cell holds one.
@@ -110,7 +109,7 @@ class Input:
             raise self._wrong(value, f"{model} takes a number there that can be written down.")
 
     def _check_text(self, text: str, model: str) -> None:
-        half = _HALF.search(text)
+        half = HALF.search(text)
         if half is not None:
             raise InputError(
                 f"{self.name}: character {half.start() + 1} is half of a pair (U+{ord(half[0]):04X}); remove it."
@@ -159,7 +158,7 @@ class Input:
 
 def is_writable(text: str) -> bool:
     """Whether a text can be kept and sent: half of a surrogate pair, which JSON can hold, can't."""
-    return _HALF.search(text) is None
+    return HALF.search(text) is None
 
 
 def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str) -> Extra:
@@ -183,13 +182,14 @@ def read_extra(inputs: Sequence[Input], given: Mapping[str, object], model: str)
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it takes no further inputs"
             raise InputError(f"input {clean(name, longest=_SHOWN)}: {model} has none of that name; {has}.")
-        if isinstance(value, str):
-            found[name] = known[name].read(value, model)
-        elif isinstance(value, int | float):
-            known[name].check(value, model)
-            found[name] = value
+        plain = reading.scalar(f"input {name}", value)
+        if isinstance(plain, str):
+            found[name] = known[name].read(plain, model)
         else:
-            raise InputError(f"input {name}: give a text, a number, or true or false.")
+            if known[name].kind == "integer" and isinstance(plain, float) and plain.is_integer():
+                plain = int(plain)
+            known[name].check(plain, model)
+            found[name] = plain
         wanted = _wanted(known[name])
         if name in _SEVERAL and found[name] != wanted:
             raise InputError(

@@ -13,15 +13,15 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.errors import InputError, clean
 from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.model_schema import FILLED, Input
 
+#: Characters of a name that a message shows.
+_SHOWN = 100
 #: Seeds that the API takes; -1 (its own choice) is never sent, because the answer would not tell it.
 LOWEST_SEED = 0
 HIGHEST_SEED = 2**31 - 1
-#: US dollars a picture; less than this is no price (the ledger counts in millionths), and would escape every limit.
-LEAST_PRICE = Decimal("0.0001")
 
 
 class Size(NamedTuple):
@@ -376,21 +376,22 @@ def find_model(text: str | Model) -> Model:
     """
     if isinstance(text, Model):
         return text
-    wanted = str(text).strip()
+    wanted = text.strip()
     found = SHELF.find(wanted)
     if found is not None:
         return found
+    said = clean(wanted, longest=_SHOWN)
     if any(wanted.lower() == model_id.lower() for model_id, price in SHELF.prices.items() if not price):
         raise InputError(
-            f"model {wanted!r}: the account's list names no price for it, and nothing is bought without one."
+            f"model {said!r}: the account's list names no price for it, and nothing is bought without one."
         )
     names = [model.name for model in SHELF.models]
-    near = difflib.get_close_matches(wanted.lower(), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(said.lower(), names, n=1, cutoff=0.4)
     built_in = ", ".join(model.name for model in MODELS)
     hint = f"did you mean {near[0]!r}?" if near else f"the models are {built_in}."
     if "/" in wanted:
         hint += " %qwen models --refresh reads the account's list."
-    raise InputError(f"model {wanted!r}: there is no such model; {hint}")
+    raise InputError(f"model {said!r}: there is no such model; {hint}")
 
 
 def remembered_model(model_id: str) -> Model:

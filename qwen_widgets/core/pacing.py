@@ -564,3 +564,19 @@ def estimate(
     if window:
         waves = max(waves, (math.ceil(new / window) - 1) * span + usual)
     return waves + 0.5
+
+
+def time_left(planned: float, took: float, ended: int, of: int) -> float:
+    """Estimate the rest of a run, seconds: the plan leads at first, the run's own pace as it goes on.
+
+    Parameters
+    ----------
+    planned, took : float
+        What the whole run was thought to take, and what it has taken so far; seconds.
+    ended, of : int
+        Pictures.
+    """
+    rest = max(0.0, planned - took)
+    pace = took / ended * (of - ended) if ended else rest
+    share = ended / of
+    return share * pace + (1 - share) * rest

@@ -482,14 +482,23 @@ def encode(given: object) -> bytes | None:
     PictureError
         What is wrong with it, to be read behind its name.
     """
-    if isinstance(given, Image.Image):
+    if issubclass(type(given), Image.Image):
+        assert isinstance(given, Image.Image)
         if given.width * given.height > MOST_PIXELS:
             raise PictureError(f"has {Size(*given.size)} pixels, more than the 40 million that are opened")
         image = given
-    elif hasattr(given, "__array_interface__"):
-        image = _from_array(given)
     else:
-        return None
+        array = None
+        # Whatever calls itself an array can be of any shape, and its attributes can raise anything.
+        try:
+            array = _from_array(given) if hasattr(given, "__array_interface__") else None
+        except PictureError:
+            raise
+        except Exception:  # noqa: BLE001
+            raise PictureError("can't be read as an array") from None
+        if array is None:
+            return None
+        image = array
     try:
         return _encoded(_plain(ImageOps.exif_transpose(image)), "PNG")
     except PictureError:

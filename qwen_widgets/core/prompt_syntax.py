@@ -9,9 +9,11 @@ import numbers
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeAlias
 
-from qwen_widgets.core.errors import InputError, clean
+from qwen_widgets.core.errors import InputError
+from qwen_widgets.core.reading import type_name
 from qwen_widgets.core.syntax_faults import MANY, amount, fault, to_number
 
 _LONGEST_GROUP = 10_000  # characters that one group may grow to: a long joiner repeats itself
@@ -102,14 +104,25 @@ def _insert(text: str, found: re.Match[str], variables: Mapping[str, object], va
         hint = f"; the nearest there is: {', '.join(near)}" if near else "; assign it first"
         raise wrong(f"names no variable{hint}")
     value = variables[name]
-    # numbers.Real takes numpy's numbers in, and bool, which is rather a mistake than a word.
-    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
-        raise wrong(f"is of type {clean(type(value).__name__)}; use a text or a number")
     try:
-        values[name] = str(value)
+        words = _words(value)
     except ValueError:  # an int of more than 4,300 digits
         raise wrong("is too large a number to be written out") from None
+    except Exception:  # noqa: BLE001  (any object may raise anything)
+        words = None
+    if words is None:
+        raise wrong(f"is of type {type_name(value)}; use a text or a number")
+    values[name] = words
     return f"\0{name}\0"
+
+
+def _words(value: object) -> str | None:
+    """Return a text, or a number as it is written; None for anything else."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    # numbers.Real takes numpy's numbers in, and bool, which is rather a mistake than a word.
+    is_number = isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool)
+    return str(value) if is_number else None
 
 
 def _merged(parts: Iterable[str | Group]) -> Parts:

@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from qwen_widgets.core.answers import Prediction, integer
+from qwen_widgets.core.answers import Prediction
 from qwen_widgets.core.history import Listing
 from qwen_widgets.core.models import remembered_model
 from qwen_widgets.core.records import Record
+from qwen_widgets.core.wire_numbers import integer
 
 #: Seconds after the submit at which the history is asked: the history lags behind.
 SETTLE = (2.0, 8.0, 30.0, 120.0)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.model_schema import Extra, check_body, single_picture
-from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size
+from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Model, Size, find_model
+from qwen_widgets.core.reading import guarded, wrong
+from qwen_widgets.core.syntax_faults import shown
 
 #: How a source begins that names a kept input picture by its hash.
 KEPT = "kept:"
+#: Pictures of one request: more than any model takes.
+MOST_PICTURES = 100
+#: Bounds of what is kept as a number at all, and of further inputs.
+_LARGEST, _MOST_EXTRA = 2**63 - 1, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +177,11 @@ class ImageRequest:
     check: InitVar[bool] = True
 
     def __post_init__(self, check: bool) -> None:
+        for name, read in _READERS.items():
+            object.__setattr__(self, name, read(name, getattr(self, name)))
         if not self.output_format and self.model.formats:
             object.__setattr__(self, "output_format", self.model.formats[0])
-        if not check:
+        if not reading.flag("check", check):
             return
         check_prompt(self.prompt, self.model)
         self._check_seed()
@@ -180,7 +189,7 @@ class ImageRequest:
         if self.model.takes_size and not self.model.fits(self.size):
             raise InputError(f"size {self.size}: {self.model.name} takes {self.model.limits}.")
         if self.output_format not in (self.model.formats or ("",)):
-            raise InputError(f"format {self.output_format!r}: {formats_text(self.model)}.")
+            raise InputError(f"format {shown(self.output_format)}: {formats_text(self.model)}.")
         if self.extra and not self.model.schema:
             raise InputError(f"input {self.extra[0][0]}: {self.model.name} takes no further inputs.")
         if self.model.schema:
@@ -191,8 +200,8 @@ class ImageRequest:
             if self.seed is not None:
                 raise InputError(f"seed {self.seed!r}: {self.model.name} takes no seed.")
             return
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise InputError(f"seed {self.seed!r}: a whole number is needed, 0 to {HIGHEST_SEED}.")
+        if self.seed is None:
+            raise InputError(f"seed None: a whole number is needed, 0 to {HIGHEST_SEED}.")
         if not LOWEST_SEED <= self.seed <= HIGHEST_SEED:
             raise InputError(f"seed {self.seed}: it must lie between 0 and {HIGHEST_SEED}.")
 
@@ -239,12 +248,16 @@ class ImageRequest:
         addresses : sequence of str
             Where the service finds the input pictures, in their order.
         """
+        addresses = [
+            reading.text("addresses", one)
+            for one in reading.items("addresses", addresses, "give a list of addresses", most=MOST_PICTURES)
+        ]
         values: dict[str, object] = {
             "prompt": self.prompt,
             "size": self.model.write_size(self.size),
             "seed": self.seed,
             "output_format": self.output_format or self._needed_format(),
-            "images": list(addresses),
+            "images": addresses,
             "image": next(iter(addresses), ""),
         }
         # What is empty is an input that may be left out, or one that the model's schema will miss.
@@ -255,6 +268,60 @@ class ImageRequest:
         """Return the format to send where nobody named one and it can't be left out; empty where it can."""
         needed = any(one.required for one in self.model.schema if one.name == "output_format")
         return next(filter(None, self.model.formats), "") if needed else ""
+
+
+@guarded
+def read_size(name: str, value: object) -> Size:
+    """Read the size of a request: width and height, pixels."""
+    wanted = "give width and height in pixels"
+    sides = reading.items(name, value, wanted, most=2)
+    if len(sides) != 2:
+        raise wrong(name, value, wanted)
+    width, height = (reading.whole(name, side, least=0, most=_LARGEST, wanted=wanted) for side in sides)
+    return Size(width, height)
+
+
+def read_pictures(name: str, value: object) -> tuple[InputPicture, ...]:
+    """Read input pictures that were checked and kept."""
+    wanted = "give a tuple of InputPicture"
+    found = reading.items(name, value, wanted, most=MOST_PICTURES)
+    return tuple(reading.instance(name, one, InputPicture, wanted) for one in found)
+
+
+def _read_model(name: str, value: object) -> Model:
+    return value if type(value) is Model else find_model(reading.text(name, value, "give its name"))
+
+
+@guarded
+def _read_seed(name: str, value: object) -> int | None:
+    wanted = f"give a whole number from {LOWEST_SEED} to {HIGHEST_SEED}"
+    return (
+        None if value is None else reading.whole(name, value, least=-_LARGEST, most=_LARGEST, wanted=wanted)
+    )
+
+
+@guarded
+def _read_extra(name: str, value: object) -> Extra:
+    wanted = "give pairs of a name and a value"
+    pairs = [
+        reading.items(name, one, wanted, most=2)
+        for one in reading.items(name, value, wanted, most=_MOST_EXTRA)
+    ]
+    if any(len(pair) != 2 for pair in pairs):
+        raise wrong(name, value, wanted)
+    return tuple((reading.text(name, key), reading.scalar(name, one)) for key, one in pairs)
+
+
+#: What a request holds, and how it is read.
+_READERS: dict[str, Callable[[str, object], object]] = {
+    "prompt": reading.text,
+    "seed": _read_seed,
+    "size": read_size,
+    "model": _read_model,
+    "images": read_pictures,
+    "output_format": reading.text,
+    "extra": _read_extra,
+}
 
 
 def check_prompt(prompt: str, model: Model) -> None:

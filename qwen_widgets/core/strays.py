@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qwen_widgets.core.answers import Prediction, integer
+from qwen_widgets.core.answers import Prediction
 from qwen_widgets.core.enhancer import TextRequest, makes_text
 from qwen_widgets.core.errors import InputError, clean
 from qwen_widgets.core.models import HIGHEST_SEED, LOWEST_SEED, SHELF, Size
 from qwen_widgets.core.request import ImageRequest, Order
+from qwen_widgets.core.wire_numbers import integer
 
 _SIZE = re.compile(r"(\d{1,5})\*(\d{1,5})", re.ASCII)
 _LONGEST_PROMPT = 20_000
@@ -47,7 +48,8 @@ def read_stray(prediction: Prediction) -> Stray:
     words = given.get("text") if makes_text(prediction.model) else given.get("prompt")
     prompt = clean(words, longest=_LONGEST_PROMPT) if isinstance(words, str) else ""
     seed = integer(given.get("seed"))
-    match = _SIZE.fullmatch(str(given.get("size", "")).strip())
+    size = given.get("size")
+    match = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     return Stray(
         prediction,
         _order(prediction.model, given),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeGuard, cast
+from typing import Any
 
-from qwen_widgets.core import syntax
+from qwen_widgets.core import arguments, reading, syntax, syntax_faults
+from qwen_widgets.core.arguments import ModelsLike, PromptsLike, SeedsLike, SizesLike
 from qwen_widgets.core.errors import InputError
 from qwen_widgets.core.model_schema import Extra, read_extra
 from qwen_widgets.core.models import (
@@ -22,15 +23,10 @@ from qwen_widgets.core.models import (
     find_model,
     remembered_model,
 )
-from qwen_widgets.core.request import ImageRequest, InputPicture, check_images, formats_text
+from qwen_widgets.core.request import ImageRequest, InputPicture, check_images, formats_text, read_pictures
 
 #: Pictures that one sweep may hold unless the cap is raised.
-CAP = 1000
-
-PromptsLike = str | Sequence[str]
-SeedsLike = str | int | Iterable[int]
-SizesLike = str | Size | tuple[int, int] | Sequence[str | Size | tuple[int, int]]
-ModelsLike = str | Model | Sequence[str | Model]
+CAP = arguments.MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +269,16 @@ def plan_sweep(
     InputError
         One sentence that shows the text and the place.
     """
-    pictures = tuple(images)
+    cap = reading.whole("cap", cap, least=1, most=syntax_faults.MANY)
+    texts = arguments.prompts("prompts", prompts)
+    seeds, count = arguments.seeds("seeds", seeds, cap), arguments.count("count", count, cap)
+    sizes, models = arguments.sizes("sizes", sizes), arguments.models("models", models)
+    output_format, lines = (
+        arguments.output_format("output_format", output_format),
+        reading.flag("lines", lines),
+    )
+    inputs, variables = arguments.inputs("inputs", inputs), arguments.variables("variables", variables)
+    pictures = read_pictures("images", images)
     chosen = read_models(models, editing=bool(pictures))
     formats, notes = _read_formats(output_format, chosen)
     extras = {model: read_extra(model.further, inputs or {}, model.name) for model in chosen}
@@ -291,9 +296,6 @@ def plan_sweep(
     # The narrowest limit of the models decides how long a prompt may be.
     narrow = min(chosen, key=lambda model: (model.max_prompt, not model.takes_size))
     parsed: list[syntax.PromptText] = []
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise InputError("prompts: give a text or a list of texts.")
     for text in texts:
         found = syntax.parse_prompts(text, lines=lines, variables=variables, cap=cap, model=narrow, draw=draw)
         parsed += found.values
@@ -333,10 +335,10 @@ def _read_formats(text: str, models: Sequence[Model]) -> tuple[dict[Model, str],
     wanted = {"jpg": "jpeg"}.get(text.strip().lower(), text.strip().lower())
     without = [model for model in models if not model.formats]
     if wanted and len(without) == len(models):
-        raise InputError(f"format {text!r}: {formats_text(models[0])}.")
+        raise InputError(f"format {syntax_faults.shown(text)}: {formats_text(models[0])}.")
     for model in models:
         if wanted and model.formats and wanted not in model.formats:
-            raise InputError(f"format {text!r}: {formats_text(model)}.")
+            raise InputError(f"format {syntax_faults.shown(text)}: {formats_text(model)}.")
     formats = {model: (wanted or model.formats[0]) if model.formats else "" for model in models}
     return formats, [f"{formats_text(model)}: --format is not for it." for model in without if wanted]
 
@@ -400,41 +402,20 @@ def read_models(models: ModelsLike | None, *, editing: bool = False) -> tuple[Mo
     if models is None:
         # By its name, so that what a catalogue said of it counts.
         return (find_model((DEFAULT_EDIT_MODEL if editing else DEFAULT_MODEL).id),)
-    items: Sequence[str | Model]
-    if isinstance(models, Model):
-        items = [models]
-    elif isinstance(models, str):
-        items = [part for part in (text.strip() for text in models.split(",")) if part]
-    else:
-        items = list(models)
-    if not items:
-        raise InputError("models: name at least one, such as qwen-image-2.0.")
-    return tuple(dict.fromkeys(find_model(item) for item in items))
+    return tuple(dict.fromkeys(find_model(one) for one in arguments.models("models", models) or ()))
 
 
 def read_sizes(sizes: SizesLike | None, model: Model) -> tuple[tuple[Size, ...], tuple[str, ...]]:
     """Return sizes in pixels and notes."""
     if sizes is None:
         return (model.default_size,), ()
-    items: list[str | Size | tuple[int, int]]
-    if isinstance(sizes, str) or _is_pair(sizes):
-        items = [sizes]
-    else:
-        items = list(cast("Sequence[str | Size | tuple[int, int]]", sizes))
     values: list[Size] = []
     notes: list[str] = []
-    for item in items:
-        text = item if isinstance(item, str) else f"{item[0]}x{item[1]}"
+    for text in arguments.sizes("sizes", sizes) or ():
         found = syntax.parse_sizes(text, model=model)
         values += found.values
         notes += found.notes
-    if not values:
-        raise InputError("sizes: give at least one, such as 16:9.")
     return tuple(dict.fromkeys(values)), tuple(notes)
-
-
-def _is_pair(value: object) -> TypeGuard[tuple[int, int]]:
-    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(side, int) for side in value)
 
 
 def read_seeds(
@@ -448,33 +429,9 @@ def read_seeds(
     if seeds is not None and count is not None:
         raise InputError("seeds: give seeds or a count, not both.")
     if count is not None:
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= cap:
-            raise InputError(f"count {count!r}: give a whole number from 1 to {cap}.")
-        seeds = f"random*{count}"
-    if seeds is None:
-        seeds = "random"
-    if isinstance(seeds, bool):
-        raise InputError(f"seeds {seeds!r}: give a number or a text such as 1-4.")
-    if isinstance(seeds, int):
-        seeds = str(seeds)
-    if isinstance(seeds, str):
-        found = syntax.parse_seeds(seeds, cap=cap, draw=draw)
+        seeds = f"random*{arguments.count('count', count, cap)}"
+    given = arguments.seeds("seeds", "random" if seeds is None else seeds, cap)
+    if isinstance(given, str):
+        found = syntax.parse_seeds(given, cap=cap, draw=draw)
         return found.values, found.notes
-    values: list[int] = []
-    for seed in seeds:
-        whole = _whole(seed)
-        if whole is None:
-            raise InputError(f"seeds: {seed!r} is not a whole number.")
-        values.append(draw() if whole == -1 else whole)
-        if len(values) > cap:
-            raise InputError(f"seeds: more than {cap:,} were given; ask for fewer.")
-    if not values:
-        raise InputError("seeds: give at least one, such as 1-4.")
-    return tuple(dict.fromkeys(values)), ()
-
-
-def _whole(value: object) -> int | None:
-    """Return an int of an int or a numpy integer, else None."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        return None
-    return int(value.__index__())
+    return tuple(dict.fromkeys(draw() if seed == -1 else seed for seed in given or ())), ()

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from qwen_widgets.core import answers, catalogue
+from qwen_widgets.core import answers, catalogue, wire_numbers
 from qwen_widgets.core.answers import BadAnswerError, HistoryPage, Prediction
 from qwen_widgets.core.download import Downloaded, Downloads
 from qwen_widgets.core.errors import (
@@ -33,7 +33,6 @@ from qwen_widgets.core.errors import (
     clean,
 )
 from qwen_widgets.core.key import ApiKey
-from qwen_widgets.core.models import LEAST_PRICE
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.transport import Broken, Timeouts, contained, is_loopback, new_client
 
@@ -247,7 +246,9 @@ class WaveSpeed:
 
     async def balance(self) -> Decimal:
         """Return the account's balance in US dollars."""
-        return self._money(await self._get("GET", "/balance", older="/account/balance"), "balance")
+        return self._money(
+            await self._get("GET", "/balance", older="/account/balance"), "balance", read=wire_numbers.balance
+        )
 
     async def price(self, request: Order) -> Decimal:
         """Return what the API would charge for a request, US dollars, more than nothing; asking is free."""
@@ -255,22 +256,18 @@ class WaveSpeed:
         data = await self._get("POST", "/model/price", body, older="/model/pricing")
         # The older call names a currency; what a run may cost is in US dollars.
         currency = data.get("currency") if isinstance(data, dict) else None
-        if currency is not None and str(currency).upper() != "USD":
-            raise UnavailableError(f"The price is in {clean(currency, longest=10)} and not in US dollars.")
+        named = currency.upper() if isinstance(currency, str) else "an unknown currency"
+        if currency is not None and named != "USD":
+            raise UnavailableError(f"The price is in {clean(named, longest=20)} and not in US dollars.")
         # A discounted price of 0 says that there is no discount, and not that a picture costs nothing.
-        return self._money(data, "discounted_price", "price", "unit_price", least=LEAST_PRICE)
+        return self._money(data, "discounted_price", "price", "unit_price", read=wire_numbers.price)
 
     @staticmethod
-    def _money(data: Any, *names: str, least: Decimal | None = None) -> Decimal:
+    def _money(data: Any, *names: str, read: Callable[[Any], Decimal | None]) -> Decimal:
         for name in names:
-            value = data.get(name) if isinstance(data, dict) else None
-            if isinstance(value, int | float | str) and not isinstance(value, bool):
-                try:
-                    amount = Decimal(str(value))
-                except InvalidOperation:
-                    continue
-                if amount.is_finite() and (least is None or amount >= least):
-                    return amount
+            amount = read(data.get(name)) if isinstance(data, dict) else None
+            if amount is not None:
+                return amount
         raise UnavailableError("The answer names no amount.")
 
     # --- pictures ---------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard
 
+from qwen_widgets.core import reading
+
 Verdict = Literal["", "keep", "reject"]
 VERDICTS: tuple[Verdict, ...] = ("", "keep", "reject")
 MOST_STARS = 5
@@ -61,15 +63,13 @@ class Choices:
 
     def with_stars(self, row: int, column: int, stars: int) -> Choices:
         """Give stars, 1 to 5; 0 takes them back."""
-        if not is_whole(stars, MOST_STARS):
-            raise ValueError(f"stars {stars!r}: it is a whole number from 0 to {MOST_STARS}.")
+        stars = reading.whole("rating", stars, least=0, most=MOST_STARS)
         return self._with(row, column, replace(self[row, column], stars=stars))
 
     def with_mark(self, row: int, column: int, mark: Verdict) -> Choices:
         """Keep or reject; an empty text takes it back."""
-        if mark not in VERDICTS:
-            raise ValueError(f"mark {mark!r}: it is keep, reject or empty.")
-        return self._with(row, column, replace(self[row, column], mark=mark))
+        verdict = reading.choice("mark", mark, VERDICTS)
+        return self._with(row, column, replace(self[row, column], mark=verdict))
 
     def with_vote(self, vote: Vote) -> Choices:
         """Count a vote; one that is counted already is counted once."""

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from qwen_widgets.core import metadata
-from qwen_widgets.core.errors import DamagedError, InputError
-from qwen_widgets.core.paths import expanded
-from qwen_widgets.core.sweep import PromptsLike, Row, SeedsLike, Sweep, drawing, plan_sweep, read_seeds
+from qwen_widgets.core import arguments, metadata, reading
+from qwen_widgets.core.arguments import PromptsLike, SeedsLike
+from qwen_widgets.core.errors import ArgumentError, DamagedError, InputError, PlaceError, clean
+from qwen_widgets.core.paths import expanded, told
+from qwen_widgets.core.sweep import Row, Sweep, drawing, plan_sweep, read_seeds
 from qwen_widgets.grid.files import read_all, read_cell, warn_of_damage
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def extended(sweep: Sweep, prompts: PromptsLike | None, seeds: SeedsLike | None)
     """Return the sweep with rows for further prompts and columns for further seeds."""
     if prompts is None and seeds is None:
         raise InputError("add: give prompts, seeds or both.")
-    rows = _further_rows(sweep, prompts) if prompts is not None else []
+    # Once, as plain values: each model asks for them.
+    seeds = arguments.seeds("seeds", seeds)
+    rows = _further_rows(sweep, arguments.prompts("prompts", prompts)) if prompts is not None else []
     draw = drawing(sweep.models)
     new_seeds = read_seeds(seeds, None, draw=draw)[0] if seeds is not None else ()
     if new_seeds and not any(row.model.takes_seed for row in (*sweep.rows, *rows)):
@@ -60,6 +63,42 @@ def _further_rows(sweep: Sweep, prompts: PromptsLike) -> list[Row]:
         for row in planned.rows:
             found.setdefault(row.prompt, []).append(row)
     return [row for rows in found.values() for row in rows]
+
+
+def place_in(grid: Grid, place: tuple[object, object]) -> tuple[int, int]:
+    """Return the row and the column of ``grid[row, column]``, counted from the beginning.
+
+    Raises
+    ------
+    ArgumentError, PlaceError
+    """
+    if not issubclass(type(place), tuple) or len(place) != 2:
+        raise ArgumentError("grid[row, column] takes two numbers.")
+    row, column = _index("row", place[0]), _index("column", place[1])
+    rows, columns = grid.shape
+    if not (-rows <= row < rows and -columns <= column < columns):
+        raise _outside(grid, f"[{row}, {column}]")
+    found = row % rows, column % columns
+    if found not in grid.sweep.requests:
+        raise PlaceError(f"cell [{row}, {column}]: no picture was asked for there.")
+    return found
+
+
+def row_in(grid: Grid, row: object) -> int:
+    """Return a row, counted from the beginning; errors as in `place_in`."""
+    found, rows = _index("row", row), grid.shape[0]
+    if not -rows <= found < rows:
+        raise _outside(grid, f"row {found}")
+    return found % rows
+
+
+_index = reading.bounded(-(10**9), 10**9)
+
+
+def _outside(grid: Grid, place: str) -> PlaceError:
+    rows, columns = grid.shape
+    has = f"{rows} row{'s' * (rows != 1)} and {columns} column{'s' * (columns != 1)}"
+    return PlaceError(f"cell {place}: the grid has {has}.")
 
 
 def records(grid: Grid) -> list[dict[str, Any]]:
@@ -141,15 +180,15 @@ def save(grid: Grid, folder: Path) -> list[Path]:
     The copies carry what they were asked with; the stored originals keep the service's own bytes. Beside them:
     ``manifest.jsonl`` and ``grid.csv``, a line per cell, and ``grid.html``, the page.
     """
-    folder = expanded(folder, f"save {str(folder)!r}")
-    try:
+    what = f"save {_shown(folder)}"
+    folder = expanded(folder, what)
+    with told(what, "made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"save {str(folder)!r}: that folder can't be made ({error.strerror}).") from None
     saved = []
     damaged: list[Cell] = []
     for name, data in _contents(grid, damaged):
-        write_atomic(folder / name, data)
+        with told(what, "written"):
+            write_atomic(folder / name, data)
         if name not in (MANIFEST, TABLE, PAGE):
             saved.append(folder / name)
     warn_of_damage("save", damaged, _LEFT_OUT)
@@ -158,16 +197,22 @@ def save(grid: Grid, folder: Path) -> list[Path]:
 
 def to_zip(grid: Grid, path: Path) -> Path:
     """Write what `save` writes into one ZIP file."""
-    path = expanded(path, f"to_zip {str(path)!r}")
+    what = f"to_zip {_shown(path)}"
+    path = expanded(path, what)
     out = io.BytesIO()
     damaged: list[Cell] = []
     # Pictures are compressed already.
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
         for name, data in _contents(grid, damaged):
             file.writestr(name, data)
-    write_atomic(path, out.getvalue())
+    with told(what, "written"):
+        write_atomic(path, out.getvalue())
     warn_of_damage("to_zip", damaged, _LEFT_OUT)
     return path
+
+
+def _shown(path: Path) -> str:
+    return repr(clean(path, longest=120, both_ends=True))
 
 
 def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
@@ -175,8 +220,8 @@ def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
 
     Each picture is hashed before it leaves; what is no longer what was stored goes to `damaged` in its place.
     """
-    lines, wins = [], _wins(grid)
-    for cell in grid:
+    lines = []
+    for cell, record in zip(grid, records(grid), strict=True):
         name, data = None, b""
         if cell.path is not None:
             try:
@@ -190,7 +235,6 @@ def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
             facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
             facts |= {key: value for key, value in _enhanced(grid, cell).items() if value}
             yield name, metadata.embed(data, cell.request, facts)
-        record = _record(grid, cell) | wins[cell.row]
         # Where it lies on this machine is nobody else's business.
         lines.append({"file": name} | {key: value for key, value in record.items() if key != "path"})
     yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
@@ -239,11 +283,11 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def to_html(grid: Grid, path: Path, *, embed: str = "thumbs") -> Path:
     """Write the grid as one HTML file with its pictures inside."""
-    if embed not in ("thumbs", "full"):
-        raise InputError(f"embed {embed!r}: it is thumbs or full.")
-    path = expanded(path, f"to_html {str(path)!r}")
+    what = f"to_html {_shown(path)}"
+    path = expanded(path, what)
     originals, damaged = read_all(grid) if embed == "full" else ({}, [])
-    write_atomic(path, page(grid, originals).encode())
+    with told(what, "written"):
+        write_atomic(path, page(grid, originals).encode())
     warn_of_damage("to_html", damaged, "their thumbnails, made before, are in the page")
     return path
 

@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from qwen_widgets.core import pictures
+from qwen_widgets.core import pictures, reading
+from qwen_widgets.core.arguments import PromptsLike, SeedsLike
 from qwen_widgets.core.engine import CellState, CellUpdate, Plan
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.inputs import Given, from_cell
 from qwen_widgets.core.models import Size
+from qwen_widgets.core.pacing import time_left
 from qwen_widgets.core.pictures import PictureStore
+from qwen_widgets.core.reading import Checked, bounded, maybe, of, taking
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, MadeFrom
-from qwen_widgets.core.sweep import PromptsLike, SeedsLike, Sweep
+from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid import export, files
 from qwen_widgets.grid.choices import Choices, Standing, Verdict, Vote, win_table
 from qwen_widgets.grid.recipe import seed_text, write_cell
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 _ENDED = ("stored", "unknown", "rejected", "failed", "expired", "stopped")
 #: Pixels of the longer side of a single cell's picture in a notebook.
 _SHOWN_SIDE = 768
+Against = Literal["first", "previous"]
+#: A row or a column, as an argument.
+INDEX = bounded(-(10**6), 10**6)
 _FAILED = ("rejected", "failed", "expired")
 #: States in which a cell that is not worked on any more is still to be fetched; its error says why.
 _LEFT = ("submitted", "completed")
@@ -243,6 +250,13 @@ class Grid:
     while its run goes on, in the background too after an interrupt.
     """
 
+    title = Checked(reading.title)
+    #: US dollars that a further run may cost; None for the setting.
+    max_cost = Checked(maybe(reading.dollars))
+    #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
+    marked_against: Checked[Against] = Checked(partial(reading.choice, choices=get_args(Against)))
+
+    @taking(sweep=of(Sweep), plan=of(Plan))
     def __init__(
         self, sweep: Sweep, plan: Plan, *, title: str, provider: Provider, store: PictureStore, runner: Runner
     ) -> None:
@@ -270,10 +284,8 @@ class Grid:
         self.stoppable = False
         #: Whether the run that goes on was stopped: it buys nothing more.
         self.stopping = False
-        #: US dollars that a further run may cost; None for the setting.
-        self.max_cost: float | None = None
-        #: What a row's prompt is marked against: the first row's, or (a prompt's history) the row's before it.
-        self.marked_against: Literal["first", "previous"] = "first"
+        self.max_cost = None
+        self.marked_against = "first"
         #: Showings of the grid, and what names the notebook cell that has shown it last; the studio's.
         self._views: list[View] = []
         self._shown_in: object = None
@@ -307,18 +319,8 @@ class Grid:
 
     def __getitem__(self, place: tuple[int, int]) -> Cell:
         """Return the cell of a row and a column; negative numbers count from the end."""
-        if not isinstance(place, tuple) or len(place) != 2:
-            raise TypeError("grid[row, column] takes two numbers.")
-        rows, columns = self.shape
-        row, column = (int(index) for index in place)
-        if not (-rows <= row < rows and -columns <= column < columns):
-            has = f"{rows} row{'s' * (rows != 1)} and {columns} column{'s' * (columns != 1)}"
-            raise IndexError(f"cell [{row}, {column}]: the grid has {has}.")
-        row, column = row % rows, column % columns
-        request = self._sweep.requests.get((row, column))
-        if request is None:
-            raise IndexError(f"cell [{row}, {column}]: no picture was asked for there.")
-        return Cell(self, row, column, request)
+        row, column = export.place_in(self, place)
+        return Cell(self, row, column, self._sweep.requests[row, column])
 
     def as_input(self) -> Given:
         """Return the picture of a grid of one cell; of several, one has to be named."""
@@ -359,6 +361,7 @@ class Grid:
         return self._choices
 
     @choices.setter
+    @taking(choices=of(Choices))
     def choices(self, choices: Choices) -> None:
         if choices == self._choices:
             return
@@ -394,11 +397,7 @@ class Grid:
         ended = sum(1 for key in mine if (update := self._updates.get(key)) and update.state in _ENDED)
         if not mine or ended == len(mine):
             return None
-        planned = max(0.0, self._plan.seconds - took)
-        # The plan's estimate leads at first, the run's own pace as it goes on.
-        pace = took / ended * (len(mine) - ended) if ended else planned
-        share = ended / len(mine)
-        return share * pace + (1 - share) * planned
+        return time_left(self._plan.seconds, took, ended, len(mine))
 
     @property
     def pictures(self) -> dict[tuple[int, int], bytes]:
@@ -408,14 +407,17 @@ class Grid:
         """
         return files.live_pictures(self)
 
+    @taking(side=bounded(1, 10_000))
     def thumbnails(self, side: int) -> dict[tuple[int, int], bytes]:
         """Return a JPEG of each picture of a view, its longer side at most `side` pixels, by row and column."""
         return files.make_thumbnails(self, side)
 
+    @taking(row=INDEX, column=INDEX)
     def original(self, row: int, column: int) -> bytes | None:
         """Return the stored picture at a place of a view; None while there is none, or where it is damaged."""
         return files.read_place(self, row, column)
 
+    @taking(timeout=maybe(reading.seconds))
     def wait(self, timeout: float | None = None) -> Grid:
         """Wait for the run in the background to end; an interrupt leaves the wait.
 
@@ -458,6 +460,7 @@ class Grid:
         self._runner.retry(self)
         return self
 
+    @taking(row=INDEX, column=INDEX, key=reading.text)
     def act(self, row: int, column: int, key: str) -> None:
         """Do in the background what a cell offers (`Action.key`); what it doesn't offer is ignored.
 
@@ -486,6 +489,7 @@ class Grid:
         """
         return export.to_frame(self)
 
+    @taking(folder=reading.path)
     def save(self, folder: str | Path) -> list[Path]:
         """Copy the stored pictures into a folder under readable names, with a manifest, a table and the page.
 
@@ -498,6 +502,7 @@ class Grid:
         """
         return export.save(self, Path(folder))
 
+    @taking(path=reading.path)
     def to_zip(self, path: str | Path) -> Path:
         """Write what `save` writes into one ZIP file.
 
@@ -508,6 +513,7 @@ class Grid:
         """
         return export.to_zip(self, Path(path))
 
+    @taking(scale=partial(reading.number, wanted="give a number from 0.25 to 4", least=0.25, most=4))
     def sheet(self, *, scale: float = 1.0) -> Image:
         """Return a contact sheet with labels, one picture.
 
@@ -520,6 +526,7 @@ class Grid:
 
         return draw_sheet(self, scale=scale)
 
+    @taking(path=reading.path, embed=partial(reading.choice, choices=("thumbs", "full")))
     def to_html(self, path: str | Path, *, embed: Literal["thumbs", "full"] = "thumbs") -> Path:
         """Write the grid as one HTML file that needs no network, with the viewer in it.
 

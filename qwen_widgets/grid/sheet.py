@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, features
 
 from qwen_widgets.core import pictures
-from qwen_widgets.core.errors import DamagedError, InputError
+from qwen_widgets.core.errors import DamagedError
 from qwen_widgets.grid.choices import Choice
 from qwen_widgets.grid.describe import describe
 from qwen_widgets.grid.files import read_cell, warn_of_damage
@@ -43,8 +43,6 @@ def draw_sheet(grid: Grid, *, scale: float = 1.0) -> Image.Image:
     scale : float
         1 makes tiles of 256 pixels on their longer side; 0.25 to 4.
     """
-    if not 0.25 <= scale <= 4:
-        raise InputError(f"sheet: scale {scale} is outside of 0.25 to 4.")
     sweep = grid.sweep
     unit = scale * _TILE
     gap = round(_GAP * scale)

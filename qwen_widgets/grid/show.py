@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+from qwen_widgets.core import reading
 from qwen_widgets.core.forks import in_child
 from qwen_widgets.grid.choices import Choices
 from qwen_widgets.grid.describe import cell_actions, describe, plural, seconds_text
@@ -65,6 +66,12 @@ def _note_shell() -> None:
 in_child(_note_shell)
 
 
+def front_end_named(name: str, value: object) -> FrontEnd:
+    """Read the name of a kind of front end."""
+    return reading.choice(name, value, get_args(FrontEnd))
+
+
+@runtime_checkable
 class View(Protocol):
     """One showing of a grid."""
 

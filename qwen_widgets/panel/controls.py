@@ -9,12 +9,13 @@ from typing import Any as Any_
 
 from traitlets import Any, Bool, Float, Int, Tuple, Unicode, observe, validate
 
-from qwen_widgets.core import syntax
+from qwen_widgets.core import arguments, reading, syntax
 from qwen_widgets.core.enhancer import DEFAULT_STYLE, check_style
 from qwen_widgets.core.errors import InputError, QwenError
 from qwen_widgets.core.models import DEFAULT_MODEL, DEFAULT_RATIO, HIGHEST_SEED, PRESETS, Model, Size
 from qwen_widgets.core.request import InputPicture
 from qwen_widgets.core.sweep import Sweep, drawing, plan_sweep, read_models, seed_range
+from qwen_widgets.core.syntax_faults import shown
 from qwen_widgets.grid.recipe import write_seeds, write_size
 from qwen_widgets.panel.heard import Heard
 
@@ -37,6 +38,61 @@ LOCKABLE = {
     "seeds": ("slider", "seed", "count", "seed_locked"),
     "model": ("model",),
     "images": ("files", "clear"),
+}
+
+
+@reading.guarded
+def _one_size(name: str, value: object) -> str:
+    return ",".join(arguments.sizes(name, value) or ())
+
+
+@reading.guarded
+def _seeds(name: str, value: object) -> str:
+    given = arguments.seeds(name, value)
+    if given is None or isinstance(given, str):
+        return given or ""
+    return ",".join("random" if seed == -1 else str(seed) for seed in given)
+
+
+def _names(name: str, value: object) -> str:
+    return ",".join(str(one) for one in arguments.models(name, value) or ())
+
+
+def _images(name: str, value: object) -> tuple[object, ...]:
+    return tuple(arguments.images(name, value))
+
+
+@reading.guarded
+def _locks(name: str, value: object) -> tuple[str, ...]:
+    given = (
+        [value] if isinstance(value, str) else reading.items(name, value, "give names of controls", most=100)
+    )
+    return tuple(reading.text(name, one) for one in given)
+
+
+_count = reading.bounded(-(2**63), 2**63)
+#: How each control's value is read, whoever sets it; what it may be is checked behind that.
+READERS: dict[str, Callable[[str, object], object]] = {
+    "prompt": reading.text,
+    "title": reading.title,
+    "size": _one_size,
+    "ratio": reading.text,
+    "width": _count,
+    "height": _count,
+    "linked": reading.flag,
+    "seeds": _seeds,
+    "seed": _count,
+    "count": _count,
+    "seed_locked": reading.flag,
+    "model": _names,
+    "models": arguments.models,
+    "images": _images,
+    "fit": reading.flag,
+    "style": reading.text,
+    "suggestion": reading.text,
+    "max_cost": reading.maybe(reading.dollars),
+    "locked": _locks,
+    "compact": reading.flag,
 }
 
 
@@ -72,6 +128,10 @@ class Controls(Heard):
     compact = Bool(default_value=False)
     _linked_ratio = 1.0
 
+    def _plain(self, name: str, value: object) -> object:
+        read = READERS.get(name)
+        return value if read is None else read(name, value)
+
     # --- what the traits may hold -----------------------------------------------------------------------
 
     @validate("seed", "count")
@@ -93,14 +153,14 @@ class Controls(Heard):
     def _check_size(self, proposal: Any_) -> str:
         values = syntax.parse_sizes(proposal["value"], model=self._sized).values
         if len(values) != 1:
-            raise InputError(f"size {proposal['value']!r}: a panel takes one size.")
+            raise InputError(f"size {shown(proposal['value'])}: a panel takes one size.")
         return write_size(values[0], self._sized)
 
     @validate("ratio")
     def _check_ratio(self, proposal: Any_) -> str:
         value: str = proposal["value"]
         if value != CUSTOM and value not in PRESETS:
-            raise InputError(f"ratio {value!r}: it is {', '.join(PRESETS)} or {CUSTOM}.")
+            raise InputError(f"ratio {shown(value)}: it is {', '.join(PRESETS)} or {CUSTOM}.")
         return value
 
     @validate("width", "height")
@@ -128,13 +188,6 @@ class Controls(Heard):
             )
         return tuple(proposal["value"])
 
-    @validate("max_cost")
-    def _check_cost(self, proposal: Any_) -> float | None:
-        value: float | None = proposal["value"]
-        if value is not None and not value >= 0:
-            raise InputError(f"max cost {value!r}: it is a number of US dollars, such as 2.50.")
-        return value
-
     @validate("style")
     def _check_style(self, proposal: Any_) -> str:
         return check_style(proposal["value"])
@@ -147,7 +200,7 @@ class Controls(Heard):
     def _check_locked(self, proposal: Any_) -> tuple[str, ...]:
         for name in proposal["value"]:
             if name not in LOCKABLE:
-                raise InputError(f"locked {name!r}: it takes {', '.join(LOCKABLE)}.")
+                raise InputError(f"locked {shown(name)}: it takes {', '.join(LOCKABLE)}.")
         return tuple(proposal["value"])
 
     # --- traits that follow each other ------------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from traitlets import HasTraits, TraitError, TraitType
 
-from qwen_widgets.core.errors import QwenError
+from qwen_widgets.core import reading
+from qwen_widgets.core.errors import InputError, QwenError, clean
 from qwen_widgets.portal import portal
 
 _Self = TypeVar("_Self", bound="Heard")
@@ -61,8 +62,17 @@ class Heard(HasTraits):
         """Show an error, and tell nobody else."""
         raise NotImplementedError
 
+    def _plain(self, name: str, value: object) -> object:
+        """Return what a trait is set to as a plain value of its kind; what can't be one is an InputError."""
+        raise NotImplementedError
+
     def __setattr__(self, name: str, value: object) -> None:
-        if portal.here or not isinstance(getattr(type(self), name, None), TraitType):
+        trait = getattr(type(self), name, None)
+        if isinstance(trait, TraitType):
+            if trait.read_only:
+                raise InputError(f"{name}: it can't be set; it says what the panel does.")
+            value = self._plain(name, value)
+        if portal.here or not isinstance(trait, TraitType):
             super().__setattr__(name, value)
         else:
             self._set(name, value)
@@ -74,7 +84,10 @@ class Heard(HasTraits):
     @on_portal
     def set_trait(self, name: str, value: object) -> None:
         """Set a trait, also one that is read only from outside."""
-        super().set_trait(name, value)
+        name = reading.text("name", name)
+        if not self.has_trait(name):
+            raise InputError(f"name {clean(name, longest=40)!r}: a panel has no trait of that name.")
+        super().set_trait(name, self._plain(name, value))
 
     def notify_change(self, change: Any) -> Any:
         """Tell the observers; what one of them raises is shown where no cell would show it."""

@@ -13,6 +13,8 @@ import ipywidgets
 from traitlets import Bool, Int, TraitError, Unicode
 
 from qwen_widgets import archive
+from qwen_widgets.core import reading
+from qwen_widgets.core.arguments import ModelsLike, SeedsLike
 from qwen_widgets.core.errors import (
     BudgetError,
     InputError,
@@ -22,9 +24,10 @@ from qwen_widgets.core.errors import (
     StoppedError,
 )
 from qwen_widgets.core.models import MODELS, PRESETS, find_model
+from qwen_widgets.core.reading import maybe, taking
 from qwen_widgets.core.request import KEPT
-from qwen_widgets.core.sweep import ModelsLike, SeedsLike
 from qwen_widgets.grid.describe import plural
+from qwen_widgets.grid.export import row_in
 from qwen_widgets.grid.grid import Grid
 from qwen_widgets.grid.recipe import literal, write_seeds, write_size
 from qwen_widgets.panel.bridge import Bridge
@@ -169,7 +172,7 @@ class Panel(Taking):
         self.widget: ipywidgets.DOMWidget = self._form.layout(self._results.box, self._bridge)
         self.observe(self._changed, names=list(_LOOKED_AT))
         if run is not None:
-            self._open(run, given)
+            self._open(reading.text("run", run), given)
         self._changed()
 
     # --- running ----------------------------------------------------------------------------------------
@@ -178,6 +181,12 @@ class Panel(Taking):
     def grid(self) -> Grid | None:
         """The grid of all runs so far; None before the first one."""
         return self._results.grid
+
+    @property
+    def _shown(self) -> Grid:
+        if self.grid is None:
+            raise InputError("panel: there is no grid yet; run() makes one.")
+        return self.grid
 
     @on_portal
     def run(self) -> None:
@@ -244,6 +253,7 @@ class Panel(Taking):
             self.grid.stop()
         self._moved()
 
+    @taking(timeout=maybe(reading.seconds))
     def wait(self, timeout: float | None = None) -> Panel:
         """Wait for all runs to end.
 
@@ -310,8 +320,7 @@ class Panel(Taking):
     @on_portal
     def take_row(self, row: int) -> None:
         """Put a row's prompt back into the box, with its pictures, model and size, as far as they aren't locked."""
-        assert self.grid is not None
-        found = self.grid.sweep.rows[row]
+        found = self._shown.sweep.rows[row_in(self._shown, row)]
         self._steps.record(self.prompt)
         if "images" not in self.locked and ("model" not in self.locked or self.edits or not found.images):
             self.images = tuple(f"{KEPT}{picture.sha256[:20]}" for picture in found.images)
@@ -326,8 +335,7 @@ class Panel(Taking):
     @on_portal
     def branch(self, row: int, column: int) -> None:
         """Start from a cell: its row, and its seed."""
-        assert self.grid is not None
-        request = self.grid[row, column].request
+        request = self._shown[row, column].request
         self.take_row(row)
         if request.seed is not None and "seeds" not in self.locked:
             self.seeds = str(request.seed)
@@ -382,9 +390,9 @@ class Panel(Taking):
     @on_portal
     def edit(self, row: int, column: int) -> None:
         """Edit a cell's picture: it is what the next run is made with, and the box is empty for what is to change."""
-        assert self.grid is not None
+        cell = self._shown[row, column]
         self._steps.record(self.prompt)
-        self.images, self.prompt = (self.grid[row, column],), ""
+        self.images, self.prompt = (cell,), ""
 
     def magic(self) -> str:
         """Return the `%%qwenimage` cell of what the controls say."""

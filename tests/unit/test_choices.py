@@ -19,7 +19,7 @@ def test_a_choice_is_a_new_value_and_taking_it_back_leaves_nothing():
     assert some.with_stars(0, 1, 0).with_mark(0, 1, "") == empty
 
 
-@pytest.mark.parametrize("stars", [-1, 6, True, 2.0, "3", None])
+@pytest.mark.parametrize("stars", [-1, 6, True, 2.5, "3", None])
 def test_stars_are_whole_and_at_most_five(stars):
     with pytest.raises(ValueError, match="0 to 5"):
         Choices().with_stars(0, 0, stars)
