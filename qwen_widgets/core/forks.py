@@ -11,10 +11,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import MethodType
 
-_Ref = Callable[[], Callable[[], None] | None]
-#: Methods are held weakly: a fork keeps nothing alive.
-_renewing: list[_Ref] = []
+#: Functions, each with the object whose method it is, held weakly: a fork keeps nothing alive. Not as WeakMethod, whose
+#: own callback fails aloud where an interpreter that ends takes it away before its object.
+_renewing: list[tuple[Callable[..., None], weakref.ref[object] | None]] = []
 _pausing: weakref.WeakSet[Pause] = weakref.WeakSet()
 _held: list[Pause] = []
 #: What the parent goes on with. In the child its end would close, or write to, what both have open.
@@ -51,10 +53,11 @@ class Pause:
 
 def in_child(work: Callable[[], None]) -> None:
     """Have a function called in each process that is forked from here; a method, as long as its object lives."""
-    if hasattr(work, "__self__"):
-        _renewing.append(weakref.WeakMethod(work, _renewing.remove))
+    _renewing[:] = [(made, owner) for made, owner in _renewing if owner is None or owner() is not None]
+    if isinstance(work, MethodType):
+        _renewing.append((work.__func__, weakref.ref(work.__self__)))
     else:
-        _renewing.append(lambda: work)
+        _renewing.append((work, None))
 
 
 def leave_behind(*things: object) -> None:
@@ -63,9 +66,11 @@ def leave_behind(*things: object) -> None:
 
 
 def _works() -> Iterator[Callable[[], None]]:
-    for reference in tuple(_renewing):
-        if (work := reference()) is not None:
+    for work, owner in tuple(_renewing):
+        if owner is None:
             yield work
+        elif (alive := owner()) is not None:
+            yield partial(work, alive)
 
 
 def _before() -> None:

@@ -143,7 +143,7 @@ def test_what_follows_the_end_of_a_picture_is_let_be(kind: str, tmp_path: Path) 
         ("WEBP", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (40, 30))]}),
         ("PNG", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (40, 30))]}),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else value,
 )
 def test_what_is_whole_is_taken(kind: str, mode: str, options: dict[str, object], tmp_path: Path) -> None:
     out = io.BytesIO()
