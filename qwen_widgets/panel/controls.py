@@ -58,6 +58,11 @@ def _names(name: str, value: object) -> str:
     return ",".join(str(one) for one in arguments.models(name, value) or ())
 
 
+def _several(name: str, value: object) -> object:
+    given = arguments.models(name, value)
+    return (DEFAULT_MODEL.name,) if given is None else given
+
+
 def _images(name: str, value: object) -> tuple[object, ...]:
     return tuple(arguments.images(name, value))
 
@@ -85,7 +90,7 @@ READERS: dict[str, Callable[[str, object], object]] = {
     "count": _count,
     "seed_locked": reading.flag,
     "model": _names,
-    "models": arguments.models,
+    "models": _several,
     "images": _images,
     "fit": reading.flag,
     "style": reading.text,

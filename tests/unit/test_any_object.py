@@ -181,9 +181,12 @@ def attempt(one: Target, name: str, value: Any, world: dict[str, Any]) -> str:
     """Call a function with an odd argument, and return what is wrong with what comes of it; empty where nothing is."""
     server, kept = world["server"], studio().settings
     asked, submits = len(server.asked), len(server.submits)
+    views = tuple(world["grid"]._views)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            one(name, value)
+            found = one(name, value)
+        if isinstance(found, qw.Panel):
+            found.close()
     except InputError as error:
         check_sentence(error)
         if len(server.asked) != asked:
@@ -194,6 +197,8 @@ def attempt(one: Target, name: str, value: Any, world: dict[str, Any]) -> str:
     finally:
         studio().settings = kept
         studio().set_budget(None)
+        # What was shown for this alone would be drawn anew with every later change.
+        world["grid"]._views[:] = views
     return "something was bought" if len(server.submits) != submits else ""
 
 
