@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qwen_widgets.core.durable import place_durably, sync_folder
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import LedgerError, QwenError, UnknownOutcomeError
 from qwen_widgets.core.models import SHELF
-from qwen_widgets.core.receipts import read_receipts, sync_folder
+from qwen_widgets.core.receipts import read_receipts
 from qwen_widgets.core.records import dump_error, read_record
 from qwen_widgets.core.restored import Gap, Restored, Why, dump_gaps, load_gaps
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
@@ -88,10 +89,7 @@ def bring_back(db: sqlite3.Connection, folder: Path) -> bool:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as back:
                 db.backup(back)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-            sync_folder(folder)
+            place_durably(part, path)
         finally:
             _remove(part)
     return True
@@ -330,10 +328,7 @@ def _make_anew(folder: Path, now: float, why: Why, aside: Path | None) -> None:
             _set(db, RESTORED, told.to_json())
             db.execute("COMMIT")
             check(db)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(folder / NAME)
-        sync_folder(folder)
+        place_durably(part, folder / NAME)
     finally:
         for tail in ("", *_TAILS):
             _remove(part.with_name(part.name + tail))
