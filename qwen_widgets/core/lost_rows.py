@@ -7,6 +7,7 @@ from typing import Any
 
 from qwen_widgets.core.errors import UnknownOutcomeError
 from qwen_widgets.core.records import UNASSIGNED, Record
+from qwen_widgets.core.states import UNFINISHED
 
 
 class LostRows:
@@ -80,5 +81,5 @@ class LostRows:
             "The service answered two orders with one id.", prediction_id=prediction_id
         )
         for one in (record, *others):
-            if one.state in ("sending", "submitted", "completed", "unknown"):
+            if one.state in UNFINISHED:
                 self.move(one.id, "unknown", error=lost, prediction_id=None, outputs=None)
