@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from qwen_widgets.core import history, reading
-from qwen_widgets.core.answers import ENDED_BADLY, Prediction, check_prediction_id
+from qwen_widgets.core.answers import Prediction, check_prediction_id
 from qwen_widgets.core.engine import Engine
 from qwen_widgets.core.enhancer import OPTIMIZER, makes_text
 from qwen_widgets.core.errors import (
@@ -249,9 +249,7 @@ async def _adopt(engine: Engine, which: str) -> tuple[list[Record], list[str]]:
     if which == "all":
         strays, note = await _strays(engine)
         # A list may leave the outputs out, so that the status alone tells.
-        chosen = [
-            stray for stray in strays if stray.known_model and stray.prediction.status not in ENDED_BADLY
-        ]
+        chosen = [stray for stray in strays if stray.known_model and not stray.prediction.failed]
     else:
         chosen = [read_stray(await _asked(engine, which))]
     rows = await engine.ledger.run(

@@ -21,6 +21,7 @@ from qwen_widgets.core.pictures import PictureStore
 from qwen_widgets.core.reading import taking
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest
+from qwen_widgets.core.states import Heard
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.grid.describe import money, plural
 from qwen_widgets.grid.export import as_table
@@ -187,7 +188,7 @@ def forget(which: str) -> int:
         for record in chosen:
             # A damaged row that is given up stands in nobody's way any more.
             again = None if record.usable else StoppedError("The user gave the damaged row up.")
-            db.move(record.id, "expired", note="the user gave it up", error=again)
+            db.step(record.id, Heard.GIVEN_UP, note="the user gave it up", error=again)
 
     here.ledger().wait(close)
     return len(chosen)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qwen_widgets.core.answers import ENDED_BADLY
-from qwen_widgets.core.records import NO_SEED, UNASSIGNED, Record
-from qwen_widgets.core.states import OPEN
+from qwen_widgets.core.records import LATEST, NO_SEED, UNASSIGNED, Record
+from qwen_widgets.core.states import OPEN, Heard
 from qwen_widgets.core.strays import Stray
-
-#: Seconds since the epoch up to which a date can be a date: the year 3000.
-_LATEST = 32_503_680_000.0
 
 
 class AccountRows:
@@ -36,7 +32,7 @@ class AccountRows:
         row = self._db.execute("SELECT models, at FROM catalogue WHERE provider = ?", (provider,)).fetchone()
         # A damaged one is as good as none: it can be read again.
         whole = row is not None and isinstance(row["models"], str) and isinstance(row["at"], int | float)
-        return (row["models"], row["at"]) if whole and 0 <= row["at"] < _LATEST else None
+        return (row["models"], row["at"]) if whole and 0 <= row["at"] < LATEST else None
 
     def take_in(self, provider: str, stray: Stray, *, account: str = "") -> int | None:
         """Take up a prediction that was made elsewhere, so that its picture is fetched.
@@ -63,7 +59,7 @@ class AccountRows:
         same = self.latest(provider, [order.key]).get(order.key) if order is not None else None
         if same is not None and same.state in OPEN:
             return None
-        better = same is None or (same.state != "stored" and prediction.status not in ENDED_BADLY)
+        better = same is None or (same.state != "stored" and not prediction.failed)
         created = prediction.created_at.timestamp() if prediction.created_at is not None else None
         cursor = self._db.execute(
             "INSERT INTO purchase (provider, key, state, model, prompt, width, height, seed, run_id, price,"
@@ -95,7 +91,7 @@ class AccountRows:
             self._db.execute(
                 "UPDATE purchase SET key = ? WHERE id = ?", (f"{UNASSIGNED}{prediction_id}", record.id)
             )
-        opened = self.reopen(record.id, "submitted", note="adopted from the account's history")
+        opened = self.reopen(record.id, Heard.FOUND, note="adopted from the account's history")
         return record.id if opened else None
 
     def known_predictions(self, provider: str) -> set[str]:

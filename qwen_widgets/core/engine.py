@@ -42,7 +42,7 @@ from qwen_widgets.core.purchase import Purchase
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import ImageRequest, Order
 from qwen_widgets.core.sendings import Sendings
-from qwen_widgets.core.states import OPEN
+from qwen_widgets.core.states import OPEN, Heard
 from qwen_widgets.core.sweep import Sweep
 from qwen_widgets.core.uploads import Uploads
 from qwen_widgets.core.watching import Watch
@@ -536,7 +536,7 @@ class _Run:
         """End the rows that the user buys again, but for those that were found since."""
         still = {row_id for row_id in self.plan.closing if _can_close(db.get(row_id))}
         for row_id in still:
-            db.move(row_id, "expired", note="the user asked to buy it again")
+            db.step(row_id, Heard.GIVEN_UP, note="the user asked to buy it again")
         return still
 
     async def _work(self) -> None:
@@ -653,7 +653,9 @@ class _Run:
         known = self.plan.records.get(key)
         if self.plan.actions[key] == "fetch" and known is not None and known.state == "stored":
             # Stored once, and the file is gone: it may still be had again for nothing.
-            await self.ledger.run(lambda db: db.reopen(known.id, "completed", note="the file is missing"))
+            await self.ledger.run(
+                lambda db: db.reopen(known.id, Heard.DAMAGED, note="the file is missing or damaged")
+            )
         after = 0
         if known is not None:
             # What ended before the plan was made is what the plan is about. Any later end, of an open row's too, is

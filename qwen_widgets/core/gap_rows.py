@@ -12,6 +12,7 @@ from qwen_widgets.core.ledger_file import GAPS, RESTORED
 from qwen_widgets.core.records import Record
 from qwen_widgets.core.request import Order
 from qwen_widgets.core.restored import Gap, Restored, dump_gaps, load_gaps
+from qwen_widgets.core.states import Heard
 
 
 class GapRows:
@@ -22,7 +23,7 @@ class GapRows:
     _event: Callable[..., None]
     accept: Callable[..., None]
     claim: Callable[..., tuple[Record, bool]]
-    move: Callable[..., None]
+    step: Callable[..., None]
     release: Callable[[int], None]
     setting: Callable[[str], str | None]
     write_setting: Callable[[str, str | None], None]
@@ -65,7 +66,7 @@ class GapRows:
         if not mine or record.state not in ("planned", "unknown"):
             return False
         lost = UnknownOutcomeError("The ledger was lost after the order was sent.")
-        self.move(record.id, "unknown", error=lost, sent_at=sent_at, server_at=sent_at)
+        self.step(record.id, Heard.LOST, error=lost, sent_at=sent_at, server_at=sent_at)
         self.accept(record.id, prediction_id, note="found in the history")
         self._event(record.id, "adopted", account)
         self.release(record.id)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen_widgets.core import history, reconcile
-from qwen_widgets.core.answers import ENDED_BADLY, Prediction
+from qwen_widgets.core.answers import Prediction
 from qwen_widgets.core.errors import KeyRefusedError, NoCreditError, QwenError, UnprovenError
 from qwen_widgets.core.history import Listing
 from qwen_widgets.core.reconcile import Sent
@@ -161,7 +161,7 @@ async def _take_up(engine: Engine, plan: Plan, buys: Mapping[str, Order], seen: 
     def take(db: Store) -> dict[str, Record]:
         known = db.prediction_ids(engine.provider)
         # The oldest first: a further one of the same request is somebody's own purchase.
-        unclaimed = [one for one in reversed(seen) if one.id not in known and not _came_to_nothing(one)]
+        unclaimed = [one for one in reversed(seen) if one.id not in known and not one.failed]
         taken = []
         for key in _left(plan, buys):
             if key != buys[key].key:
@@ -193,7 +193,7 @@ async def _check(engine: Engine, plan: Plan, buys: Mapping[str, Order], seen: Se
 
     def doubtful(db: Store) -> int:
         known = db.prediction_ids(engine.provider)
-        unclaimed = [one for one in seen if one.id not in known and not _came_to_nothing(one)]
+        unclaimed = [one for one in seen if one.id not in known and not one.failed]
         wanted = [_expected(engine, buys[key], db) for key in _left(plan, buys)]
         return sum(
             any(_is_of(one, each) and reconcile.likeness(one.input, each) != "other" for each in wanted)
@@ -205,11 +205,6 @@ async def _check(engine: Engine, plan: Plan, buys: Mapping[str, Order], seen: Se
             f"the ledger was lost, and {count} of the account's predictions may be of these very pictures and don't say "
             "what they were asked with (%qwen history --remote lists them); nothing was bought."
         )
-
-
-def _came_to_nothing(one: Prediction) -> bool:
-    """Whether nothing came of a prediction; a list may leave the outputs out, so that the status alone tells."""
-    return one.status in ENDED_BADLY
 
 
 def _is_of(one: Prediction, expected: Record) -> bool:

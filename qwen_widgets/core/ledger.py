@@ -392,7 +392,7 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
         )
         if record.state == "sending":
             lost = errors.UnknownOutcomeError("The kernel ended while the order was being sent.")
-            self.move(record.id, "unknown", error=lost)
+            self.step(record.id, Heard.LOST, error=lost)
         return self.get(record.id), True
 
     def take(self, row_id: int) -> bool:
@@ -412,7 +412,7 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
     def move(
         self, row_id: int, state: State, *, note: str = "", error: QwenError | None = None, **values: Any
     ) -> None:
-        """Bring a row into a state, with the columns that go with it."""
+        """Bring a row into a state, with the columns that go with it; which state that is, `step` knows."""
         columns: dict[str, Any] = {"state": state, **values}
         # What went wrong before is over where the row goes on, and why it ends where it does.
         if error is not None or state in (*OPEN, "stored"):
@@ -437,25 +437,17 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
             (self.get(row_id).provider, stray),
         ).fetchone()
         # What was taken for nobody's is this row's.
-        self._db.execute(
-            f"UPDATE purchase SET state = 'expired', owner = NULL WHERE key = ? AND state IN {OPEN}", (stray,)
-        )
+        strays = self._db.execute(f"SELECT id FROM purchase WHERE key = ? AND state IN {OPEN}", (stray,))
+        for (stray_id,) in strays.fetchall():
+            self.step(stray_id, Heard.SOMEBODYS, note=f"it is row {row_id}'s")
         record = self.get(row_id)
         if record.state in ("sending", "unknown") and here is not None:
-            self.move(
-                row_id,
-                "stored",
-                note=note,
-                prediction_id=prediction_id,
-                **{name: here[name] for name in _FETCHED},
-            )
-            self.move(here["id"], "expired", note=f"it is row {row_id}'s")
+            fetched = {name: here[name] for name in _FETCHED}
+            self.step(row_id, Heard.HERE, note=note, prediction_id=prediction_id, **fetched)
+            self.step(here["id"], Heard.SOMEBODYS, note=f"it is row {row_id}'s")
         elif record.state in ("sending", "unknown"):
-            self._db.execute(
-                "UPDATE purchase SET state = 'submitted', prediction_id = ?, error = NULL WHERE id = ?",
-                (prediction_id, row_id),
-            )
-            self._event(row_id, "submitted", note)
+            heard = Heard.ACCEPTED if record.state == "sending" else Heard.FOUND
+            self.step(row_id, heard, note=note, prediction_id=prediction_id)
         elif record.prediction_id != prediction_id:
             self.adopt(record.provider, prediction_id, record)
 
@@ -468,8 +460,12 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
             It isn't in that state any more, or another kernel's.
         """
         self.check_claim(record.id, record.state)
-        self.move(record.id, after(record.state, heard).to, **values)
+        self.step(record.id, heard, **values)
         return self.get(record.id)
+
+    def step(self, row_id: int, heard: Heard, **values: Any) -> None:
+        """Bring a row to where the table says that something leads, whoever works on it; arguments as in `move`."""
+        self.move(row_id, after(self.get(row_id).state, heard).to, **values)
 
     def keep_trouble(self, row_id: int, error: QwenError) -> None:
         """Note why an open row has got no further; whoever takes it up goes on from there."""
@@ -503,18 +499,17 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
             "SELECT sent_at FROM purchase WHERE id = ? AND owner = ? AND state = 'planned'", mine
         ).fetchone()
         if row is not None and row["sent_at"] is not None:
-            self.move(row_id, "rejected", error=errors.StoppedError("Stopped before it was bought."))
+            self.step(row_id, Heard.HELD_BACK, error=errors.StoppedError("Stopped before it was bought."))
         elif row is not None:
             self._db.execute("DELETE FROM purchase WHERE id = ?", (row_id,))
             self._event(row_id, "stopped")
 
-    def reopen(self, row_id: int, state: State, *, note: str) -> bool:
+    def reopen(self, row_id: int, heard: Heard, *, note: str) -> bool:
         """Bring an ended row back to an open state, for whoever claims it; False where the key is open elsewhere."""
         try:
-            self._db.execute("UPDATE purchase SET state = ?, error = NULL WHERE id = ?", (state, row_id))
+            self.step(row_id, heard, note=note)
         except sqlite3.IntegrityError:
             return False
-        self._event(row_id, state, note)
         return True
 
     def adopt(self, provider: str, prediction_id: str, like: Record, *, account: str = "") -> None:
@@ -592,7 +587,7 @@ class Store(AccountRows, GapRows, LostRows, UploadRows):
                     next_step="%qwen budget 10 raises it.",
                 )
         inputs = with_addresses(record.inputs, addresses) if addresses else record.inputs
-        self.move(row_id, "sending", note=account, server_at=server_at, inputs=inputs)
+        self.step(row_id, Heard.ANNOUNCED, note=account, server_at=server_at, inputs=inputs)
         log_order(self._folder, self._row(row_id), account)
 
     def budget(self) -> Decimal | None:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qwen_widgets.core.durable import place_durably, sync_folder
 from qwen_widgets.core.enhancer import makes_text
 from qwen_widgets.core.errors import LedgerError, QwenError, UnknownOutcomeError
 from qwen_widgets.core.models import SHELF
-from qwen_widgets.core.receipts import read_receipts, sync_folder
+from qwen_widgets.core.receipts import read_receipts
 from qwen_widgets.core.records import dump_error, read_record
 from qwen_widgets.core.restored import Gap, Restored, Why, dump_gaps, load_gaps
 from qwen_widgets.core.schema import SCHEMA, TABLES, UPGRADES
@@ -88,10 +89,7 @@ def bring_back(db: sqlite3.Connection, folder: Path) -> bool:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as back:
                 db.backup(back)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-            sync_folder(folder)
+            place_durably(part, path)
         finally:
             _remove(part)
     return True
@@ -199,14 +197,8 @@ def _as_text(value: bytes) -> str:
 
 def needs_copy(folder: Path) -> bool:
     """Whether the log of orders, or the copy that it follows, isn't there."""
-    copy, _, _ = read_log_head(folder)
-    return copy is None or (copy != "" and not _size(folder / COPY))
-
-
-def read_log_head(folder: Path) -> tuple[str | None, list[Any], bool]:
-    """Return what `read_log` does, None for the copy of a log that isn't there."""
-    copy, orders, whole = read_log(folder)
-    return (copy if whole or orders or copy else None), orders, whole
+    copy, _, whole = read_log(folder)
+    return not _size(folder / COPY) if copy else not whole
 
 
 def copy_ledger(db: sqlite3.Connection, folder: Path, clock: Callable[[], float]) -> None:
@@ -330,10 +322,7 @@ def _make_anew(folder: Path, now: float, why: Why, aside: Path | None) -> None:
             _set(db, RESTORED, told.to_json())
             db.execute("COMMIT")
             check(db)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(folder / NAME)
-        sync_folder(folder)
+        place_durably(part, folder / NAME)
     finally:
         for tail in ("", *_TAILS):
             _remove(part.with_name(part.name + tail))
@@ -450,9 +439,8 @@ def _take_order(db: sqlite3.Connection, row: dict[str, Any], account: str, now: 
         row_id = _add(db, unknown)
     if row_id is None:
         return False
-    event = "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)"
-    db.execute(event, (row_id, row["sent_at"], "sending", account))
-    db.execute(event, (row_id, now, "unknown", lost.message))
+    _note(db, row_id, row["sent_at"], "sending", account)
+    _note(db, row_id, now, "unknown", lost.message)
     return True
 
 
@@ -467,16 +455,21 @@ def _take_receipt(db: sqlite3.Connection, row: dict[str, Any], account: str, now
             " (state = 'stored' AND sha256 IS ?))",
             (row["provider"], row["key"], row["prediction_id"], row["sha256"]),
         ).fetchone()
-    event = "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)"
     if known is None:
         row_id = _add(db, row)
-        db.execute(event, (row_id, row["sent_at"] or row["created_at"], "sending", account))
+        _note(db, row_id, row["sent_at"] or row["created_at"], "sending", account)
     elif known["state"] in OPEN:
         row_id = known["id"]
         _insert(db, "purchase", {**row, "id": row_id}, replace=True)
     else:
         return
-    db.execute(event, (row_id, now, "stored", "from its receipt"))
+    _note(db, row_id, now, "stored", "from its receipt")
+
+
+def _note(db: sqlite3.Connection, row_id: int | None, at: float, state: str, note: str) -> None:
+    db.execute(
+        "INSERT INTO event (purchase_id, at, state, note) VALUES (?, ?, ?, ?)", (row_id, at, state, note)
+    )
 
 
 def _same(db: sqlite3.Connection, row: dict[str, Any]) -> Any:

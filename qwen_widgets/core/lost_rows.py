@@ -7,6 +7,7 @@ from typing import Any
 
 from qwen_widgets.core.errors import UnknownOutcomeError
 from qwen_widgets.core.records import UNASSIGNED, Record
+from qwen_widgets.core.states import UNFINISHED, Heard
 
 
 class LostRows:
@@ -15,7 +16,7 @@ class LostRows:
     _db: Any
     _read: Callable[[Any], Record]
     get: Callable[[int], Record]
-    move: Callable[..., None]
+    step: Callable[..., None]
     accept: Callable[..., None]
 
     def lost(self, provider: str, model: str) -> list[Record]:
@@ -80,5 +81,5 @@ class LostRows:
             "The service answered two orders with one id.", prediction_id=prediction_id
         )
         for one in (record, *others):
-            if one.state in ("sending", "submitted", "completed", "unknown"):
-                self.move(one.id, "unknown", error=lost, prediction_id=None, outputs=None)
+            if one.state in UNFINISHED:
+                self.step(one.id, Heard.DOUBLED, error=lost, prediction_id=None, outputs=None)

@@ -10,6 +10,8 @@ import uuid
 from functools import lru_cache
 from pathlib import Path
 
+#: Seconds that a claim on a row holds without being renewed.
+LEASE = 30.0
 #: How far the clocks of machines that share a folder may be apart; seconds.
 _CLOCKS_APART = 600.0
 
@@ -26,10 +28,6 @@ def is_dead(owner: str) -> bool:
     """
     pid, boot, *_ = (*owner.split(":"), "")
     return boot == boot_id() and pid.isdecimal() and not alive(int(pid))
-
-
-#: Seconds that a claim on a row holds without being renewed.
-LEASE = 30.0
 
 
 def lease_holds(until: float, now: float, length: float) -> bool:

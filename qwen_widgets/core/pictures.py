@@ -26,6 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from qwen_widgets.core.durable import sync_folder
 from qwen_widgets.core.errors import DamagedError, PictureError
 from qwen_widgets.core.forks import in_child
 from qwen_widgets.core.models import Size
@@ -197,8 +198,8 @@ class PictureStore:
             path.replace(path.with_suffix(f".{uuid.uuid4().hex[:12]}.bad"))
         part.replace(path)
         self._stamps.stamp(path, sha256)
-        _sync_folder(path.parent)
-        _sync_folder(self.pictures)  # where the name of a new folder is
+        sync_folder(path.parent)
+        sync_folder(self.pictures)  # where the name of a new folder is
         return path
 
     def keep_input(self, data: bytes, sha256: str, suffix: str) -> Path:
@@ -215,7 +216,7 @@ class PictureStore:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return path
 
     def read_input(self, sha256: str, suffix: str) -> bytes | None:
@@ -579,13 +580,3 @@ def _is_file_of(data: bytes, path: Path) -> bool:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows can't open a folder; its rename is journalled
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

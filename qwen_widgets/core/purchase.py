@@ -181,7 +181,7 @@ class Purchase:
                     return await self._refused(sending, error, addresses)
                 except BaseException:
                     lost = UnknownOutcomeError("The run was cut off while the order was being sent.")
-                    self.engine.ledger.do(partial(Store.move, row_id=record.id, state="unknown", error=lost))
+                    self.engine.ledger.do(partial(Store.step, row_id=record.id, heard=Heard.LOST, error=lost))
                     raise
                 else:
                     # Before anything else is looked at: from here on this id is worth money.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from qwen_widgets.core.durable import write_durably
 
 #: Columns of a row that mean something to the process that works on it, and to nobody else.
 _PASSING = ("owner", "lease_until")
@@ -54,25 +54,3 @@ def read_receipts(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
             continue
     for _, _, row, account in sorted(found, key=lambda one: one[:2]):
         yield row, account
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Put a file in place at once or not at all, for its owner's eyes only, and have it outlast a power cut."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlast a power cut."""
-    if os.name == "nt":
-        return  # Windows can't open a folder; its rename is journalled
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

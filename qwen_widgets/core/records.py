@@ -39,7 +39,7 @@ _KINDS: dict[str, type[QwenError]] = {
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = (".png", ".jpg", ".webp")
 #: Seconds since the epoch up to which a date can be a date: the year 3000.
-_LATEST = 32_503_680_000.0
+LATEST = 32_503_680_000.0
 _MOST_PRICE = 10**12
 _MOST_SIDE = 100_000
 #: What was asked with, and when: without these a row can't be told from another, nor found in the account's history.
@@ -207,7 +207,7 @@ class _Columns:
         self.damaged.append(name)
         return 0
 
-    def moment(self, name: str, latest: float = _LATEST) -> float | None:
+    def moment(self, name: str, latest: float = LATEST) -> float | None:
         value = self.row[name]
         if value is None or (isinstance(value, int | float) and 0 <= value <= latest):
             return value

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qwen_widgets.core.receipts import write_durably
+from qwen_widgets.core.durable import write_durably
 
 _NAME = "ledger.sent"
 

@@ -37,12 +37,15 @@ class Heard(Enum):
     REFUSED = "the service's own word about this very request"
     NOT_TAKEN = "a gateway, the key or the credit stood in the way"
     ACCEPTED = "an id"
-    LOST = "the answer was lost, or can't be read"
+    LOST = "the answer was lost, or can't be read; or whoever has sent it is gone"
     # of the history
     FOUND = "a prediction that is this order's"
     ABSENT = "the history reaches back behind the order, and it is not there"
     ABSENT_AGAIN = "absent, and it has been sent twice by now"
     UNSURE = "nothing that proves either"
+    HERE = "a prediction that is this order's, and was fetched already as nobody's"
+    SOMEBODYS = "the prediction, taken for nobody's, is another row's"
+    DOUBLED = "another order was answered with the very id"
     # of the result
     RUNNING = "no end: still running, no answer, a 404, completed without a result"
     COMPLETED = "completed, with where the result is"
@@ -66,8 +69,14 @@ class Rule(NamedTuple):
 
 _NOTHING_MADE = "nothing was made: the same cell may order it again"
 _GIVEN_UP = Rule("expired", "the user's own word")
+_FETCHED_BEFORE = Rule("stored", "the file is whole, and its hash is in the row")
+_SOMEBODYS = Rule("expired", "the prediction stands in the other row")
 TABLE: Mapping[tuple[State, Heard], Rule] = {
     ("planned", Heard.ANNOUNCED): Rule("sending"),
+    # Sent before, and refused by a limit; one that never was is taken back without a trace.
+    ("planned", Heard.HELD_BACK): Rule("rejected", _NOTHING_MADE),
+    # Of a ledger that was lost: the account's history knows more.
+    ("planned", Heard.LOST): Rule("unknown"),
     ("sending", Heard.HELD_BACK): Rule("planned"),
     ("sending", Heard.NOT_SENT): Rule("planned"),
     ("sending", Heard.NEVER_SENT): Rule("rejected", _NOTHING_MADE),
@@ -77,22 +86,34 @@ TABLE: Mapping[tuple[State, Heard], Rule] = {
     ("sending", Heard.NOT_TAKEN): Rule("rejected", _NOTHING_MADE),
     ("sending", Heard.ACCEPTED): Rule("submitted"),
     ("sending", Heard.LOST): Rule("unknown"),
+    ("sending", Heard.DOUBLED): Rule("unknown"),
+    ("sending", Heard.HERE): _FETCHED_BEFORE,
     ("unknown", Heard.FOUND): Rule("submitted"),
     ("unknown", Heard.ABSENT): Rule("planned"),
     ("unknown", Heard.ABSENT_AGAIN): Rule("rejected", _NOTHING_MADE),
     ("unknown", Heard.UNSURE): Rule("unknown"),
+    ("unknown", Heard.LOST): Rule("unknown"),
+    ("unknown", Heard.DOUBLED): Rule("unknown"),
+    ("unknown", Heard.HERE): _FETCHED_BEFORE,
+    ("unknown", Heard.SOMEBODYS): _SOMEBODYS,
     ("unknown", Heard.GONE): Rule("expired", "older than the service keeps anything, by its own dates"),
-    ("unknown", Heard.GIVEN_UP): _GIVEN_UP,
     ("submitted", Heard.RUNNING): Rule("submitted"),
     ("submitted", Heard.COMPLETED): Rule("completed"),
     ("submitted", Heard.FAILED): Rule("failed", "the service's word about this prediction"),
     ("submitted", Heard.GONE): Rule("expired", "said over hours, or older than the service keeps it"),
-    ("submitted", Heard.GIVEN_UP): _GIVEN_UP,
+    ("submitted", Heard.SOMEBODYS): _SOMEBODYS,
+    ("submitted", Heard.DOUBLED): Rule("unknown"),
     ("completed", Heard.ARRIVED): Rule("stored", "the file is whole, and its hash is in the row"),
     ("completed", Heard.NOT_YET): Rule("completed"),
     ("completed", Heard.GONE): Rule("expired", "said over hours, or older than the service keeps it"),
-    ("completed", Heard.GIVEN_UP): _GIVEN_UP,
+    ("completed", Heard.SOMEBODYS): _SOMEBODYS,
+    ("completed", Heard.DOUBLED): Rule("unknown"),
     ("stored", Heard.DAMAGED): Rule("completed"),
+    ("stored", Heard.SOMEBODYS): _SOMEBODYS,
+    # Also a row that can't be read any more.
+    **{(state, Heard.GIVEN_UP): _GIVEN_UP for state in (*OPEN, *ENDS)},
+    # What was given up, or ended too early, and comes to light in the account's history.
+    **{(state, Heard.FOUND): Rule("submitted") for state in ENDS},
 }
 
 

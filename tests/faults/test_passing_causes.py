@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sqlite3
 from pathlib import Path
 
@@ -335,3 +336,14 @@ def test_what_a_user_gave_up_stays_given_up(error, old_home) -> None:
     assert archive.waiting() == 0
     assert qw.generate("a red fox", seeds=7, sizes="256x256")[0, 0].state == "expired"
     assert server.submits == []
+
+
+def test_a_row_changes_its_state_by_the_table_alone() -> None:
+    package = Path(qw.__file__).parent
+    movers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "move"
+    }
+    assert movers == {"core/ledger.py"}
