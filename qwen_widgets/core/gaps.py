@@ -41,12 +41,14 @@ async def close_gaps(engine: Engine, plan: Plan) -> Plan:
     if engine.free or not buys:
         return plan
     for gap in await engine.ledger.run(lambda db: db.gaps()):
-        seen = gap.seen.get(engine.provider)
-        if seen is None:
-            plan = await _look_back(engine, plan, buys, gap)
+        seen = gap.seen.get(engine.provider, {})
+        models = _models(plan, buys)
+        if models <= seen.keys():
+            found = [one for model in models for one in seen[model]]
+            plan = await _take_up(engine, plan, buys, found)
+            await _check(engine, plan, buys, found)
         else:
-            plan = await _take_up(engine, plan, buys, seen)
-            await _check(engine, plan, buys, seen)
+            plan = await _look_back(engine, plan, buys, gap)
     return plan
 
 
@@ -54,13 +56,13 @@ async def _look_back(engine: Engine, plan: Plan, buys: Mapping[str, Order], gap:
     """Read the history of a gap, take up what is ours, and keep the rest for the next run."""
     try:
         seen, reaches_back = await _read(engine, plan, buys, gap)
-        plan = await _take_up(engine, plan, buys, seen)
+        plan = await _take_up(engine, plan, buys, _all(seen))
         # The history lags behind: what was ordered last may not be in it yet.
         settled = engine.began + reconcile.SETTLE[-1] * engine.time_scale
         if reaches_back and _left(plan, buys) and (wait := settled - engine.clock.monotonic()) > 0:
             await asyncio.sleep(wait)
             seen, reaches_back = await _read(engine, plan, buys, gap)
-            plan = await _take_up(engine, plan, buys, seen)
+            plan = await _take_up(engine, plan, buys, _all(seen))
     except (KeyRefusedError, NoCreditError):
         raise
     except QwenError as error:
@@ -81,14 +83,16 @@ async def _look_back(engine: Engine, plan: Plan, buys: Mapping[str, Order], gap:
             "the ledger was lost, and what it had bought last can't be known: it bought with another API key, and this "
             "key's account doesn't show that; nothing was bought."
         )
-    await _check(engine, plan, buys, seen)
+    await _check(engine, plan, buys, _all(seen))
 
     def keep(db: Store) -> None:
         known = db.prediction_ids(engine.provider)
-        left = tuple(one for one in seen if one.id not in known)
+        left = {model: tuple(one for one in found if one.id not in known) for model, found in seen.items()}
         db.write_gaps(
             tuple(
-                replace(one, seen={**one.seen, engine.provider: left})
+                replace(
+                    one, seen={**one.seen, engine.provider: {**one.seen.get(engine.provider, {}), **left}}
+                )
                 if (one.since, one.until) == (gap.since, gap.until)
                 else one
                 for one in db.gaps()
@@ -101,17 +105,17 @@ async def _look_back(engine: Engine, plan: Plan, buys: Mapping[str, Order], gap:
 
 async def _read(
     engine: Engine, plan: Plan, buys: Mapping[str, Order], gap: Gap
-) -> tuple[list[Prediction], bool]:
-    """Return what the history has of the models that are to be bought, and whether that is all since the gap began.
+) -> tuple[dict[str, list[Prediction]], bool]:
+    """Return what the history has of each model that is to be bought, and whether that is all since the gap began.
 
     Raises
     ------
     QwenError
         It can't be read.
     """
-    seen: list[Prediction] = []
+    seen: dict[str, list[Prediction]] = {}
     all_of_it = gap.since is not None
-    for model in {buys[key].model.id for key in _left(plan, buys)}:
+    for model in _models(plan, buys):
         dated, sent = await _since(engine, model, gap)
 
         async def enough(
@@ -122,7 +126,7 @@ async def _read(
         listing = await history.read(engine.client, model=model, enough=enough, scale=engine.time_scale)
         if listing.trouble is not None:
             raise listing.trouble
-        seen += listing.entries.values()
+        seen[model] = list(listing.entries.values())
         all_of_it = all_of_it and sent.earliest is not None
         all_of_it = all_of_it and reconcile.proves(listing, model, sent, dated)
     return seen, all_of_it
@@ -153,6 +157,15 @@ async def _since(engine: Engine, model: str, gap: Gap) -> tuple[Mapping[str, flo
 
 def _left(plan: Plan, buys: Mapping[str, Order]) -> list[str]:
     return [key for key in buys if plan.actions[key] == "buy"]
+
+
+def _models(plan: Plan, buys: Mapping[str, Order]) -> set[str]:
+    """Return the models of what is still to be bought: one's history tells nothing of another's."""
+    return {buys[key].model.id for key in _left(plan, buys)}
+
+
+def _all(seen: Mapping[str, Sequence[Prediction]]) -> list[Prediction]:
+    return [one for found in seen.values() for one in found]
 
 
 async def _take_up(engine: Engine, plan: Plan, buys: Mapping[str, Order], seen: Sequence[Prediction]) -> Plan:

@@ -66,13 +66,13 @@ class Gap:
         Seconds since the epoch; None where it may be any time ago.
     until : float
         When the new ledger was begun.
-    seen : mapping of provider to predictions
-        What the accounts' histories have of that time and the ledger hasn't, where they have been read to the end.
+    seen : mapping of provider to mapping of model to predictions
+        What the accounts' histories have of that time and the ledger hasn't, of the models of which they were read.
     """
 
     since: float | None
     until: float
-    seen: Mapping[str, tuple[Prediction, ...]] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, tuple[Prediction, ...]]] = field(default_factory=dict)
 
 
 def dump_gaps(gaps: tuple[Gap, ...]) -> str:
@@ -82,7 +82,10 @@ def dump_gaps(gaps: tuple[Gap, ...]) -> str:
             {
                 "since": gap.since,
                 "until": gap.until,
-                "seen": {name: [_as_item(one) for one in found] for name, found in gap.seen.items()},
+                "seen": {
+                    name: {model: [_as_item(one) for one in found] for model, found in models.items()}
+                    for name, models in gap.seen.items()
+                },
             }
             for gap in gaps
         ]
@@ -98,7 +101,10 @@ def load_gaps(text: str | None, *, now: float) -> tuple[Gap, ...]:
             Gap(
                 None if one["since"] is None else float(one["since"]),
                 float(one["until"]),
-                {name: tuple(map(read_prediction, items)) for name, items in one["seen"].items()},
+                {
+                    name: {model: tuple(map(read_prediction, items)) for model, items in models.items()}
+                    for name, models in one["seen"].items()
+                },
             )
             for one in json.loads(text)
         )

@@ -166,6 +166,24 @@ def test_a_text_is_not_bought_either(behind, hosted, said):
     assert any("The ledger" in line for line in said)
 
 
+def test_what_one_models_history_has_told_says_nothing_of_another_model(hosted, restart, qwen_home, said):
+    assert make() == ["stored"] * 3
+    end_kernel()
+    copy = (qwen_home / COPY).read_bytes()
+    restart()
+    text = str(qw.enhance("a blue fox"))
+    end_kernel()
+    deleted(qwen_home / NAME)
+    (qwen_home / COPY).write_bytes(copy)
+    for path in (*qwen_home.glob("texts/??/*"), qwen_home / LOG):
+        path.unlink()
+    restart()
+    assert make("4") == ["stored"]  # has the history of the pictures' model read
+    assert str(qw.enhance("a blue fox")) == text
+    assert len(hosted.submits) == 5, "the text was bought again"
+    assert sorted(map(len, hosted.paid.values())) == [1] * 5
+
+
 def test_predictions_that_do_not_say_what_they_were_asked_with_wait_for_a_yes(behind, hosted, said):
     hosted.echo = False
     before = len(hosted.submits)
