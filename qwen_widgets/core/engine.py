@@ -60,6 +60,8 @@ CellState = Literal[
 _UNDER_WAY = ("planned", "sending", "submitted", "completed")
 #: Pictures that are downloaded together.
 _DOWNLOADS = 6
+#: Seconds for which a picture that can be fetched waits for orders that can be sent, at most.
+_GIVE_WAY = 1.0
 #: Seconds by which the wall clock may leave the monotonic one before the machine counts as having slept.
 _SLEPT = 5.0
 #: How far the API's price may be from the built-in one before a run stops; a part of it.
@@ -189,6 +191,10 @@ class Engine:
         self._durations: dict[str, list[float]] = {}
         #: Requests that wait for a slot, of all runs.
         self.waiting = 0
+        #: Requests that have a slot and aren't sent yet, and whether there are none.
+        self._starting: set[str] = set()
+        self._started = asyncio.Event()
+        self._started.set()
 
     @property
     def rhythm(self) -> Rhythm:
@@ -235,6 +241,27 @@ class Engine:
         known = self._durations.setdefault(model_id, [])
         known.insert(0, seconds)
         del known[DURATIONS:]
+        if len(known) == 1:
+            # Those that were to be looked at in the dark have a time now.
+            self.watch.wake()
+
+    def starts(self, key: str) -> None:
+        """Note that a request has a slot."""
+        self._starting.add(key)
+        self._started.clear()
+
+    def started(self, key: str) -> None:
+        """Note that a request is sent, or won't be."""
+        self._starting.discard(key)
+        if not self._starting:
+            self._started.set()
+
+    async def give_way(self) -> None:
+        """Let those be sent first that can be: the service works on them meanwhile."""
+        if not self.gate.queued:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GIVE_WAY * min(1.0, self.usual / pacing.USUAL_DURATION)):
+                    await self._started.wait()
 
     def _worth(self) -> float:
         """Return how many pictures wait for one poll's news: while slots hold them back, those that follow in its slot."""
@@ -575,6 +602,8 @@ class _Run:
 
     def tell(self, key: str, state: CellState, record: Record, error: QwenError | None = None) -> None:
         """Say how far a purchase is."""
+        if state not in ("planned", "sending"):
+            self.engine.started(key)
         self._tell(key, state, record, error)
 
     async def _take_slot(self, key: str) -> None:
@@ -585,6 +614,8 @@ class _Run:
         finally:
             self.engine.waiting -= 1
         self._slotted.add(key)
+        if self.plan.actions[key] == "buy":
+            self.engine.starts(key)
 
     def made(self, key: str) -> None:
         """Give the slot to the next one: what is left of this one is no work for the service."""
@@ -646,6 +677,7 @@ class _Run:
             )
             self._tell(key, "failed", None, fault)
         finally:
+            self.engine.started(key)
             self.made(key)
 
     async def _obtain(self, key: str) -> None:

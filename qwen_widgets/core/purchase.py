@@ -422,6 +422,7 @@ class Purchase:
     async def _download(self, record: Record, address: str) -> tuple[str, pictures.Checked]:
         store = self.engine.store
         part = store.part(f"{record.id}-{record.key[:16]}")
+        await self.engine.give_way()
         # For one try: pictures that come are not held up by one that doesn't.
         async with self.engine.downloading:
             try:

@@ -109,12 +109,14 @@ class Watch:
         return None if found is None or found.failed or found.empty else found
 
     async def _read_page(self) -> dict[str, Prediction]:
+        # What ended while the page was on its way may be missing in it.
+        ended = tuple(self._completed)
         try:
             page = {found.id: found for found in (await self._client.history_page(1)).entries}
         except QwenError:
             page = {}
-        lags = any(known in page and not page[known].completed for known in self._completed)
-        if lags or page.keys().isdisjoint(self._resting):
+        lags = any(known in page and not page[known].completed for known in ended)
+        if lags or not page or (self._resting and page.keys().isdisjoint(self._resting)):
             self._apart_until = self._now() + self._no_use
             self._no_use = min(_LONGEST_NO_USE, 2 * self._no_use)
             return {}
