@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen_widgets.core import history, reconcile
 from qwen_widgets.core.answers import Prediction
 from qwen_widgets.core.errors import KeyRefusedError, NoCreditError, QwenError, UnprovenError
-from qwen_widgets.core.history import Listing
+from qwen_widgets.core.ledger import Store
 from qwen_widgets.core.reconcile import Sent
 from qwen_widgets.core.records import Record, with_addresses
 from qwen_widgets.core.request import Order
@@ -23,7 +24,6 @@ from qwen_widgets.core.states import KEPT
 
 if TYPE_CHECKING:
     from qwen_widgets.core.engine import Engine, Plan
-    from qwen_widgets.core.ledger import Store
 
 #: Seconds by which the clocks of this machine and of the service may differ.
 _MARGIN = 900.0
@@ -108,6 +108,8 @@ async def _read(
 ) -> tuple[dict[str, list[Prediction]], bool]:
     """Return what the history has of each model that is to be bought, and whether that is all since the gap began.
 
+    It is read to its end: when the gap began is known by this machine's clock alone, which may have been set.
+
     Raises
     ------
     QwenError
@@ -116,43 +118,24 @@ async def _read(
     seen: dict[str, list[Prediction]] = {}
     all_of_it = gap.since is not None
     for model in _models(plan, buys):
-        dated, sent = await _since(engine, model, gap)
-
-        async def enough(
-            listing: Listing, model: str = model, sent: Sent = sent, dated: Mapping[str, float] = dated
-        ) -> bool:
-            return reconcile.reaches_back(listing, model, sent, dated)
-
-        listing = await history.read(engine.client, model=model, enough=enough, scale=engine.time_scale)
+        listing = await history.read(engine.client, model=model, scale=engine.time_scale)
         if listing.trouble is not None:
             raise listing.trouble
         seen[model] = list(listing.entries.values())
-        all_of_it = all_of_it and sent.earliest is not None
-        all_of_it = all_of_it and reconcile.proves(listing, model, sent, dated)
-    return seen, all_of_it
-
-
-async def _since(engine: Engine, model: str, gap: Gap) -> tuple[Mapping[str, float], Sent]:
-    """Return the model's predictions that this ledger knows, and when the gap began by the service's clock at the latest.
-
-    The copy's own time is this machine's, which may have been set: what the copy holds was ordered before, and the
-    service has dated that.
-    """
-    now = engine.client.now()
-    if now is None:
-        await engine.client.history_page(1)
         now = engine.client.now()
-    oldest = (now or 0.0) - KEPT
-
-    def known(db: Store) -> dict[str, float]:
-        return db.dated_predictions(engine.provider, model, engine.client.account, oldest)
-
-    dated = await engine.ledger.run(known)
-    if gap.since is None or now is None:
-        return dated, Sent()
-    began = min([gap.since, now, *([max(dated.values())] if dated else [])]) - _MARGIN
-    # Where that is longer ago than the service keeps anything, its history is no proof.
-    return dated, Sent(began if began > oldest else None)
+        # What the service may have deleted, it need not show.
+        oldest = (now or 0.0) - KEPT + _MARGIN
+        known = partial(
+            Store.dated_predictions,
+            provider=engine.provider,
+            model=model,
+            account=engine.client.account,
+            since=oldest,
+        )
+        dated = await engine.ledger.run(known)
+        all_of_it = all_of_it and now is not None and gap.since is not None and gap.since > oldest
+        all_of_it = all_of_it and reconcile.proves(listing, model, Sent(), dated)
+    return seen, all_of_it
 
 
 def _left(plan: Plan, buys: Mapping[str, Order]) -> list[str]:

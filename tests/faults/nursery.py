@@ -202,6 +202,7 @@ def _say(**what: int) -> None:
 def main() -> None:
     """Fork a kernel for each line, one after another."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _say(ready=True)
     for line in sys.stdin:
         pid = _fork(Cell(**json.loads(line)))
         _say(pid=pid)

@@ -8,6 +8,7 @@ import sqlite3
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,8 +106,10 @@ def check_invariants(
 
     # I5 the key is nowhere
     for path in home.rglob("*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), f"I5: the key is in {path.name}"
+        # The ledger is copied when a run is over: a part of it that has its name by now is read under that.
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                assert CANARY.encode() not in path.read_bytes(), f"I5: the key is in {path.name}"
     for text in texts:
         assert CANARY not in text, "I5: the key is in what a user gets to see"
 

@@ -65,17 +65,20 @@ class Nursery:
             bufsize=0,
         )
         self._buffer = b""
+        # It imports everything first, which takes its time on a busy machine.
+        ready = self._read(120.0)
+        assert ready == {"ready": True}, "the nursery does not come up"
 
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def start(self, cell: Cell) -> int:
         """Fork a kernel; returns its process id."""
         assert self._process.stdin is not None
         self._process.stdin.write(cell.line.encode() + b"\n")
-        said = self._read(30.0)
+        said = self._read(120.0)
         assert said is not None, "the nursery does not answer"
         return int(said["pid"])
 
