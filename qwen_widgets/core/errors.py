@@ -133,7 +133,10 @@ class LedgerError(QwenError):
 class UnprovenError(LedgerError):
     """The ledger was lost, and what it had bought last can't be proven: nothing is bought before the user says so."""
 
-    next_step = "%qwen ledger accept (qw.accept_ledger() in Python) lets it be bought all the same."
+    next_step = (
+        "%qwen ledger accept (qw.accept_ledger() in Python) has it bought all the same: what was bought before is then "
+        "paid for a second time."
+    )
 
 
 class DamagedRowError(QwenError):
