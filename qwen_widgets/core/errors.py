@@ -304,7 +304,7 @@ class PictureError(QwenError):
 
     title = "Bad picture"
     paid: Paid = "yes"
-    next_step = "Run the cell again: it is fetched again, not bought again. The file that came is kept."
+    next_step = "Run the cell again: it is fetched again, not bought again."
     may_retry = True
 
 
