@@ -225,7 +225,9 @@ def ledger_lines(words: str) -> list[str]:
     """Return what became of the ledger, or accept that."""
     if words == "accept":
         if accept_ledger():
-            return ["Accepted: what the lost ledger may have bought is bought anew when it is asked for."]
+            return [
+                "Accepted: run the cell again. What the lost ledger had bought and isn't here is paid for a second time."
+            ]
         return ["There is nothing to accept: the ledger knows what was bought."]
     here = studio()
     told = here.restored_line()

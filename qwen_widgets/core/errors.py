@@ -137,7 +137,10 @@ class LedgerError(QwenError):
 class UnprovenError(LedgerError):
     """The ledger was lost, and what it had bought last can't be proven: nothing is bought before the user says so."""
 
-    next_step = "%qwen ledger accept (qw.accept_ledger() in Python) lets it be bought all the same."
+    next_step = (
+        "%qwen ledger accept (qw.accept_ledger() in Python) has it bought all the same: what was bought before is then "
+        "paid for a second time."
+    )
 
 
 class DamagedRowError(QwenError):
@@ -305,7 +308,7 @@ class PictureError(QwenError):
 
     title = "Bad picture"
     paid: Paid = "yes"
-    next_step = "Run the cell again: it is fetched again, not bought again. The file that came is kept."
+    next_step = "Run the cell again: it is fetched again, not bought again."
     may_retry = True
 
 

@@ -68,7 +68,7 @@ async def _look_back(engine: Engine, plan: Plan, buys: Mapping[str, Order], gap:
     except QwenError as error:
         raise UnprovenError(
             "the ledger was lost, and what it had bought last can't be known: the account's history can't be read "
-            f"({error.message.rstrip('.')}); nothing was bought."
+            f"({error.message.rstrip('.')}); nothing was bought. Run the cell again when the service answers."
         ) from None
     if not _left(plan, buys):
         return plan
