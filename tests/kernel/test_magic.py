@@ -94,8 +94,9 @@ def test_an_interrupt_gives_the_prompt_back_and_what_is_paid_for_still_arrives(
 
     def usually() -> float:
         """What an interrupt takes on this machine, busy as it may be."""
-        # In short sleeps: a signal that comes just before a long one doesn't end it.
-        asleep = kernel.send("import time\nprint('asleep', flush=True)\nwhile True: time.sleep(0.01)")
+        # In short sleeps: a signal that comes just before a long one doesn't end it. Without flushing: one that comes while
+        # the cell waits for that is a RuntimeError (a lock that isn't held is let go).
+        asleep = kernel.send("import time\nprint('asleep')\nwhile True: time.sleep(0.01)")
         kernel.iopub_until(lambda m: m.type == "stream" and m.parent == asleep)
         return interrupted(asleep)
 
