@@ -130,7 +130,7 @@ async def test_the_file_is_whole_before_the_row_says_stored(server, rig, monkeyp
     monkeypatch.setattr(PictureStore, "keep", kept)
     monkeypatch.setattr(Store, "move", moved)
     assert (await rig.one()).state == "stored"
-    assert order == ["sending", "completed", "named", "stored"]
+    assert order == ["sending", "submitted", "completed", "named", "stored"]
 
 
 async def test_the_file_is_synced_before_it_is_renamed(server, rig, monkeypatch):
@@ -149,7 +149,7 @@ async def test_the_file_is_synced_before_it_is_renamed(server, rig, monkeypatch)
     path_replace = Path.replace
 
     def renamed(self, target):
-        if self.suffix == ".part" and "pictures" in self.parts:
+        if self.suffix == ".part" and "pictures" in self.parts and Path(target).suffix == ".png":
             order.append(("rename", self.stat().st_ino))
         return path_replace(self, target)
 

@@ -85,10 +85,10 @@ def test_an_enhancer_that_fails_says_why_and_costs_nothing(hosted: FaultServer) 
 
 @pytest.mark.parametrize("style", ["anmie", "both", "", 7])
 def test_a_style_that_is_none_asks_nothing(style: object, hosted: FaultServer) -> None:
-    with pytest.raises(InputError, match="there is no such style"):
+    with pytest.raises(InputError, match=r"there is no such style|style 7: it is one of default"):
         qw.enhance("a red fox", style=style)  # type: ignore[arg-type]
     for prompt in (" ", "a \ud800 fox", "x" * 10_001, None):
-        with pytest.raises(InputError, match="enhance:"):
+        with pytest.raises(InputError, match=r"^(enhance|prompt)\b"):
             qw.enhance(prompt)  # type: ignore[arg-type]
     assert hosted.submits == []
 
