@@ -21,7 +21,7 @@ from server import contract
 from qwen_widgets.core import ledger as ledger_module
 from qwen_widgets.core.errors import BudgetError, LedgerError, RejectedError, UnknownOutcomeError
 from qwen_widgets.core.ledger import LEASE, ClaimLostError, Ledger, Store
-from qwen_widgets.core.states import OPEN
+from qwen_widgets.core.states import OPEN, Heard
 
 
 def send(ledger: Ledger, row_id: int, *, midnight: float = 0.0) -> None:
@@ -290,9 +290,9 @@ def test_a_stored_row_is_opened_again_unless_the_picture_is_under_way(ledger):
     first, _ = claim(ledger)
     ledger.wait(lambda db: db.move(first.id, "stored", sha256="f" * 64, suffix=".png"))
     second, _ = claim(ledger, after=first.id)
-    assert ledger.wait(lambda db: db.reopen(first.id, "completed", note="gone")) is False
+    assert ledger.wait(lambda db: db.reopen(first.id, Heard.DAMAGED, note="gone")) is False
     ledger.wait(lambda db: db.move(second.id, "rejected"))
-    assert ledger.wait(lambda db: db.reopen(first.id, "completed", note="gone")) is True
+    assert ledger.wait(lambda db: db.reopen(first.id, Heard.DAMAGED, note="gone")) is True
     assert get(ledger, first.id).state == "completed"
 
 
