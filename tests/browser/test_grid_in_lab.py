@@ -67,6 +67,34 @@ def test_the_grid_fills_live_and_survives_without_a_kernel(lab, page, theme, see
     assert page.foreign_urls() == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_notebook_from_elsewhere_shows_the_snapshot(lab, page, theme):
+    lab.set_theme(None, theme)
+    lab.write_notebook("mine", [LOAD, FOXES])
+    lab.open(page, "mine")
+    lab.run_all(page)
+    lab.save(page)
+    lab.close(page)
+    lab.shutdown_kernels()
+    # Who gets it by mail has not signed it: all HTML of its outputs goes through Lab's sanitiser.
+    book = lab.read_notebook("mine")
+    name = f"theirs-{theme}"
+    lab.write_notebook(name, book.cells, {"from": theme})
+    assert not lab.is_trusted(name)
+    for width in (1200, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        lab.open_without_kernel(page, name)
+        lab.cell_output(page, 1).locator(".qw-snapshot").wait_for()
+        page.wait_for_function(PAINTED, arg=8)
+        sources = page.locator(".qw-snapshot img").evaluate_all(
+            "all => all.map((one) => one.src.split(';')[0])"
+        )
+        assert set(sources) <= {"data:image/webp", "data:image/jpeg"}
+        assert not page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.get(1).trusted")
+        lab.screenshot(page, f"grid-untrusted-{theme}-{width}")
+        lab.close(page)
+
+
 def test_nbconvert_shows_the_snapshot(lab, page, tmp_path):
     lab.write_notebook("export", [LOAD, FOXES])
     lab.open(page, "export")
