@@ -9,6 +9,7 @@ thumbnail that was made of the right one, marked (`Cell.damaged`); everything el
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -126,5 +127,15 @@ def warn_of_damage(what: str, cells: Sequence[Cell], left: str) -> None:
         warnings.warn(
             f"{what}: {files} {places} {'was' if len(cells) == 1 else 'were'} changed, cut or deleted, and "
             f"{left}. {DamagedError.next_step}",
-            stacklevel=4,
+            stacklevel=_callers_level(),
         )
+
+
+def _callers_level() -> int:
+    """Return the `stacklevel`, for a warning in the function that asks, of the line outside of this package."""
+    level, frame = 1, inspect.currentframe()
+    while (frame := frame.f_back if frame is not None else None) is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] != __name__.partition(".")[0]:
+            break
+        level += 1
+    return level
