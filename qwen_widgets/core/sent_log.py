@@ -52,7 +52,8 @@ def log_is_begun(folder: Path) -> bool:
 def read_log(folder: Path) -> tuple[str, list[tuple[dict[str, Any], str]], bool]:
     """Return what copy a log follows, its orders with their accounts, and whether all of it could be read.
 
-    A last line without its end was being written when the machine stopped, before anything of that order was sent.
+    A last line without its end was being written when the machine stopped, before anything of that order was sent; or
+    the file was cut, and nobody knows how many stood behind it.
     """
     copy, orders, whole = "", [], True
     try:
@@ -60,6 +61,8 @@ def read_log(folder: Path) -> tuple[str, list[tuple[dict[str, Any], str]], bool]
         copy = str(json.loads(first)["copy"])
     except (OSError, ValueError, TypeError, KeyError):
         return "", [], False
+    if lines[-1:] != [b""]:
+        whole = False
     for line in filter(None, lines[:-1]):
         try:
             values = json.loads(line)

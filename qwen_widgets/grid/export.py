@@ -220,8 +220,8 @@ def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
 
     Each picture is hashed before it leaves; what is no longer what was stored goes to `damaged` in its place.
     """
-    lines = []
-    for cell, record in zip(grid, records(grid), strict=True):
+    lines, wins = [], _wins(grid)
+    for cell in grid:
         name, data = None, b""
         if cell.path is not None:
             try:
@@ -235,6 +235,8 @@ def _contents(grid: Grid, damaged: list[Cell]) -> Iterator[tuple[str, bytes]]:
             facts = {"provider": grid.provider.name, "prediction_id": cell.prediction_id, "run": grid.run_id}
             facts |= {key: value for key, value in _enhanced(grid, cell).items() if value}
             yield name, metadata.embed(data, cell.request, facts)
+        # Only now: reading it may have shown that it is damaged.
+        record = _record(grid, cell) | wins[cell.row]
         # Where it lies on this machine is nobody else's business.
         lines.append({"file": name} | {key: value for key, value in record.items() if key != "path"})
     yield MANIFEST, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
