@@ -147,13 +147,16 @@ async def test_what_counts_as_spent(does, state, cost, server, rig):
 
 
 @pytest.mark.parametrize(
-    ("data", "cost"),
-    [({"status": "failed", "error": "oops"}, "0"), ({"status": "completed", "outputs": []}, "0.03")],
+    ("data", "state", "cost"),
+    [
+        ({"status": "failed", "error": "oops"}, "failed", "0"),
+        ({"status": "completed", "outputs": []}, "submitted", "0.03"),
+    ],
     ids=["refunded", "it may be charged"],
 )
-async def test_a_failed_prediction_counts_where_it_may_be_charged(data, cost, server, rig):
+async def test_a_failed_prediction_counts_where_it_may_be_charged(data, state, cost, server, rig):
     server.on_result(with_data(**data), times=None)
-    await rig.one()
+    assert (await rig.one()).state == state
     assert await spent(rig) == Decimal(cost)
 
 

@@ -37,7 +37,7 @@ def test_a_notebook_is_saved_with_what_it_shows(name):
             output for output in cell.outputs if "qw-snapshot" in str(output.get("data", {}).get("text/html"))
         ]
         assert len(shown) == 1, cell.source
-        assert "data:image/" in shown[0].data["text/html"]
+        assert "data:image/jpeg" in shown[0].data["text/html"]
     assert not [
         output for cell in book.cells for output in cell.get("outputs", ()) if output.output_type == "error"
     ]
